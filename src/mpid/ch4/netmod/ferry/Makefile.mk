@@ -1,0 +1,30 @@
+## Ferry, a netmod for MPICH's CH4 device. See COPYING in Ferry's source.
+
+if BUILD_CH4_NETMOD_FERRY
+
+noinst_HEADERS     += src/mpid/ch4/netmod/ferry/netmod_inline.h \
+                      src/mpid/ch4/netmod/ferry/ferry_am.h \
+                      src/mpid/ch4/netmod/ferry/ferry_compat.h \
+                      src/mpid/ch4/netmod/ferry/ferry_impl.h \
+                      src/mpid/ch4/netmod/ferry/ferry_pre.h \
+                      src/mpid/ch4/netmod/ferry/ferry_probe.h \
+                      src/mpid/ch4/netmod/ferry/ferry_proc.h \
+                      src/mpid/ch4/netmod/ferry/ferry_progress.h \
+                      src/mpid/ch4/netmod/ferry/ferry_recv.h \
+                      src/mpid/ch4/netmod/ferry/ferry_send.h
+
+mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
+                      src/mpid/ch4/netmod/ferry/ferry_am.c \
+                      src/mpid/ch4/netmod/ferry/ferry_comm.c \
+                      src/mpid/ch4/netmod/ferry/ferry_init.c \
+                      src/mpid/ch4/netmod/ferry/ferry_part.c \
+                      src/mpid/ch4/netmod/ferry/ferry_progress.c \
+                      src/mpid/ch4/netmod/ferry/ferry_pt2pt.c \
+                      src/mpid/ch4/netmod/ferry/ferry_spawn.c \
+                      src/mpid/ch4/netmod/ferry/ferry_type.c \
+                      src/mpid/ch4/netmod/ferry/ferry_view.c \
+                      src/mpid/ch4/netmod/ferry/ferry_win.c
+
+errnames_txt_files += src/mpid/ch4/netmod/ferry/errnames.txt
+
+endif

@@ -1,0 +1,24 @@
+/*
+ * Communicators: Ferry keeps nothing in them.
+ */
+#include "ferry_impl.h"
+
+int MPIDI_FERRY_mpi_comm_commit_pre_hook(MPIR_Comm *comm)
+{
+    return MPI_SUCCESS;
+}
+
+int MPIDI_FERRY_mpi_comm_commit_post_hook(MPIR_Comm *comm)
+{
+    return MPI_SUCCESS;
+}
+
+int MPIDI_FERRY_mpi_comm_free_hook(MPIR_Comm *comm)
+{
+    return MPI_SUCCESS;
+}
+
+int MPIDI_FERRY_comm_set_hints(MPIR_Comm *comm, MPIR_Info *info)
+{
+    return MPI_SUCCESS;
+}

@@ -1,0 +1,175 @@
+/*
+ * What the parts of the netmod share: the process's context, and how MPI's names map to Ferry's.
+ */
+#ifndef FERRY_IMPL_H_INCLUDED
+#define FERRY_IMPL_H_INCLUDED
+
+#include <mpidimpl.h>
+#include "mpidch4r.h"
+#include "ch4_impl.h"
+
+#include "ferry_compat.h"
+
+typedef struct MPIDI_FERRY_global {
+    ferry_context_t *context; /* NULL before MPI_Init and after MPI_Finalize */
+    unsigned idle;            /* calls of progress in a row that found nothing */
+    unsigned idle_max;        /* so many, then look whether to rest */
+    uint64_t idle_since;      /* when it was first looked in this row of calls, 0: not yet */
+    uint64_t idle_looked;     /* when it was last looked */
+    unsigned idle_calls;      /* so many calls ago */
+    bool work;                /* a handler left something to be done outside of Ferry's progress */
+    bool leaving;             /* in MPI_Finalize: peers may go */
+    int mpi_errno;            /* an error that progress shall return */
+} MPIDI_FERRY_global_t;
+
+extern MPIDI_FERRY_global_t MPIDI_FERRY_global;
+
+#define MPIDI_FERRY_AV(av) ((av)->netmod.ferry)
+#define MPIDI_FERRY_REQ(req) ((req)->dev.ch4.netmod.ferry)
+#define MPIDI_FERRY_AMREQ(req) ((req)->dev.ch4.am.netmod_am.ferry)
+
+/* MPICH's request around Ferry's; both kinds begin at the same place. */
+MPL_STATIC_INLINE_PREFIX MPIR_Request *MPIDI_FERRY_request_of(ferry_request_t *request)
+{
+    return (MPIR_Request *) ((char *) request - offsetof(MPIR_Request, dev.ch4.netmod));
+}
+
+MPL_STATIC_INLINE_PREFIX ferry_peer_t *MPIDI_FERRY_peer(MPIR_Comm *comm, int rank)
+{
+    return MPIDI_FERRY_AV(MPIDIU_comm_rank_to_av(comm, rank)).peer;
+}
+
+/* ---- Match words ----
+ * context id | rank of the sender in the communicator | tag. The highest bits of a tag are those by
+ * which collectives tell of an error; they don't count in matching. */
+
+#define MPIDI_FERRY_CONTEXT_BITS MPIR_CONTEXT_ID_BITS
+#define MPIDI_FERRY_RANK_BITS 17
+#define MPIDI_FERRY_TAG_BITS                                                                       \
+    (64 - MPIDI_FERRY_RANK_BITS - MPIDI_FERRY_CONTEXT_BITS < MPIR_TAG_BITS_DEFAULT                 \
+         ? 64 - MPIDI_FERRY_RANK_BITS - MPIDI_FERRY_CONTEXT_BITS                                   \
+         : MPIR_TAG_BITS_DEFAULT)
+
+#define MPIDI_FERRY_RANK_SHIFT MPIDI_FERRY_TAG_BITS
+#define MPIDI_FERRY_CONTEXT_SHIFT (MPIDI_FERRY_RANK_SHIFT + MPIDI_FERRY_RANK_BITS)
+
+#define MPIDI_FERRY_MASK(bits) ((UINT64_C(1) << (bits)) - 1)
+#define MPIDI_FERRY_TAG_MASK MPIDI_FERRY_MASK(MPIDI_FERRY_TAG_BITS)
+#define MPIDI_FERRY_RANK_MASK (MPIDI_FERRY_MASK(MPIDI_FERRY_RANK_BITS) << MPIDI_FERRY_RANK_SHIFT)
+#define MPIDI_FERRY_ERROR_MASK                                                                     \
+    (MPIDI_FERRY_TAG_MASK & ~MPIDI_FERRY_MASK(MPIDI_FERRY_TAG_BITS - MPIDI_FERRY_ERROR_BITS))
+/* What MPI_ANY_TAG stands for: all but the errors' bits and the one that collectives set. */
+#define MPIDI_FERRY_USER_TAG_MASK                                                                  \
+    MPIDI_FERRY_MASK(MPIDI_FERRY_TAG_BITS - MPIDI_FERRY_ERROR_BITS - 1)
+
+MPL_STATIC_INLINE_PREFIX uint64_t MPIDI_FERRY_match(MPIR_Context_id_t context_id, int rank, int tag)
+{
+    return (uint64_t) context_id << MPIDI_FERRY_CONTEXT_SHIFT
+           | (uint64_t) (unsigned) rank << MPIDI_FERRY_RANK_SHIFT
+           | ((uint64_t) (unsigned) tag & MPIDI_FERRY_TAG_MASK);
+}
+
+/* The match word of a receive, and in ignore the bits that may differ. */
+MPL_STATIC_INLINE_PREFIX uint64_t MPIDI_FERRY_match_any(MPIR_Context_id_t context_id, int rank,
+                                                        int tag, uint64_t *ignore)
+{
+    uint64_t free_bits = MPIDI_FERRY_ERROR_MASK;
+    if (unlikely(rank == MPI_ANY_SOURCE)) {
+        rank = 0;
+        free_bits |= MPIDI_FERRY_RANK_MASK;
+    }
+    if (unlikely(tag == MPI_ANY_TAG)) {
+        tag = 0;
+        free_bits |= MPIDI_FERRY_USER_TAG_MASK;
+    }
+    *ignore = free_bits;
+    return MPIDI_FERRY_match(context_id, rank, tag);
+}
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_FERRY_match_rank(uint64_t match)
+{
+    return (int) ((match & MPIDI_FERRY_RANK_MASK) >> MPIDI_FERRY_RANK_SHIFT);
+}
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_FERRY_match_tag(uint64_t match)
+{
+    return (int) (match & MPIDI_FERRY_TAG_MASK);
+}
+
+/* ---- Errors ---- */
+
+/* An MPI error of class MPI_ERR_OTHER, or of a better one, for an error of libferry's. */
+int MPIDI_FERRY_error(int error, const char *function, int line);
+
+#define MPIDI_FERRY_CHKANDJUMP(error_)                                                             \
+    do {                                                                                           \
+        if (unlikely((error_) < 0)) {                                                              \
+            mpi_errno = MPIDI_FERRY_error((error_), __func__, __LINE__);                           \
+            goto fn_fail;                                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* ---- Data that is not contiguous (ferry_view.c) ---- */
+
+typedef struct MPIDI_FERRY_view MPIDI_FERRY_view_t;
+
+extern const ferry_stream_t MPIDI_FERRY_view_stream;
+
+/* Data in a user's buffer, to be packed or unpacked piece by piece. Keeps the datatype. NULL: no
+ * memory. */
+MPIDI_FERRY_view_t *MPIDI_FERRY_view_create(const void *buffer, MPI_Aint count,
+                                            MPI_Datatype datatype);
+void MPIDI_FERRY_view_free(MPIDI_FERRY_view_t *view);
+
+/* How many bytes were unpacked into whole elements; less than came when the sender's elements are
+ * longer or shorter than the receiver's. */
+MPI_Aint MPIDI_FERRY_view_unpacked(MPIDI_FERRY_view_t *view);
+
+/* ---- Point-to-point, what is not inlined (ferry_pt2pt.c) ---- */
+
+int MPIDI_FERRY_send(const void *buffer, MPI_Aint count, MPI_Datatype datatype, ferry_peer_t *peer,
+                     uint64_t match, unsigned flags, MPIR_Request **request);
+int MPIDI_FERRY_recv(void *buffer, MPI_Aint count, MPI_Datatype datatype, uint64_t match,
+                     uint64_t ignore, MPIR_Request *request);
+int MPIDI_FERRY_message_recv(void *buffer, MPI_Aint count, MPI_Datatype datatype,
+                             MPIR_Request *request);
+int MPIDI_FERRY_cancel(MPIR_Request *request);
+void MPIDI_FERRY_received_oddly(MPIR_Request *request);
+
+/* ---- Active messages (ferry_am.c) ---- */
+
+/* Of the 64 kinds that libferry has. */
+enum {
+    MPIDI_FERRY_AM_MPIDIG = 0, /* those of MPICH's own layer */
+    MPIDI_FERRY_AM_UPID_ASK,   /* ferry_spawn.c */
+    MPIDI_FERRY_AM_UPID_TELL,
+};
+
+/* In front of the headers of MPICH's layer. */
+typedef struct MPIDI_FERRY_am_prefix {
+    uint16_t handler_id;
+    uint16_t reserved;
+    uint32_t header_length;
+} MPIDI_FERRY_am_prefix_t;
+
+#define MPIDI_FERRY_AM_HEADER_MAX (FERRY_AM_HEADER_MAX - sizeof(MPIDI_FERRY_am_prefix_t))
+
+int MPIDI_FERRY_am_init(ferry_context_t *context);
+int MPIDI_FERRY_am_header(ferry_peer_t *peer, int handler_id, const void *header, size_t length);
+int MPIDI_FERRY_am_data(ferry_peer_t *peer, int handler_id, const void *header, size_t length,
+                        const void *data, MPI_Aint count, MPI_Datatype datatype,
+                        MPIR_Request *request);
+
+/* ---- Dynamic processes (ferry_spawn.c) ---- */
+
+int MPIDI_FERRY_spawn_init(ferry_context_t *context);
+int MPIDI_FERRY_spawn_work(void);
+void MPIDI_FERRY_spawn_finalize(void);
+/* Whether a process of another job still has a part in some communicator. */
+bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
+
+/* ---- Waiting (ferry_progress.c) ---- */
+
+int MPIDI_FERRY_progress_seldom(void);
+
+#endif

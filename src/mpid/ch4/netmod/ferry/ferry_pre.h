@@ -1,0 +1,56 @@
+/*
+ * What Ferry keeps in MPICH's own objects. Included before MPICH's types are complete.
+ */
+#ifndef FERRY_PRE_H_INCLUDED
+#define FERRY_PRE_H_INCLUDED
+
+#include <ferry.h>
+
+struct MPIDI_FERRY_view;
+
+/* Of a send, a receive or a matched probe. */
+typedef struct MPIDI_FERRY_request {
+    ferry_request_t ferry;
+    union {
+        struct MPIDI_FERRY_view *view; /* data that is not contiguous, else NULL */
+        ferry_message_t *message;      /* of a matched probe, until it is received */
+    };
+} MPIDI_FERRY_request_t;
+
+/* Of an active message. Begins with the former and is longer, because MPICH looks behind this
+ * structure at what belongs to its active messages, also in requests that are none. */
+typedef struct MPIDI_FERRY_am_request {
+    MPIDI_FERRY_request_t base;
+    int handler_id;
+} MPIDI_FERRY_am_request_t;
+
+typedef struct MPIDI_FERRY_addr {
+    ferry_peer_t *peer;
+} MPIDI_FERRY_addr_t;
+
+/* Nothing is kept in these. */
+typedef struct {
+    int unused;
+} MPIDI_FERRY_comm_t;
+
+typedef struct {
+    int unused;
+} MPIDI_FERRY_dt_t;
+
+typedef struct {
+    int unused;
+} MPIDI_FERRY_win_t;
+
+typedef struct {
+    int unused;
+} MPIDI_FERRY_op_t;
+
+typedef struct {
+    int unused;
+} MPIDI_FERRY_part_t;
+
+typedef struct {
+    int unused;
+} MPIDI_FERRY_Global_t;
+
+#endif

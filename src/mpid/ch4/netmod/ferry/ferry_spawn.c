@@ -1,0 +1,422 @@
+/*
+ * Processes of other jobs: MPI_Open_port, MPI_Comm_accept, MPI_Comm_connect, MPI_Comm_spawn.
+ *
+ * MPICH names a process by a upid, a string of bytes. Ferry's is the process's address with a key of
+ * that process behind it, an invitation: who has the upid may connect. A port name holds one. When
+ * two groups of processes come together, the leader of each tells the other the upids of its group;
+ * it asks each process for its own, because only that one can invite.
+ */
+#include "ferry_impl.h"
+
+#define UPID_MAX (FERRY_ADDRESS_MAX + FERRY_KEY_SIZE)
+
+/* No communicator has this context id. */
+#define DYNAMIC_CONTEXT MPIR_INVALID_CONTEXT_ID
+
+struct upid {
+    int length;
+    uint8_t bytes[UPID_MAX];
+};
+
+struct question {
+    uint64_t number; /* given back in the answer */
+};
+
+struct answer {
+    uint64_t number;
+    uint8_t upid[UPID_MAX]; /* to the end of the header */
+};
+
+/* A process that asked, and is answered outside of Ferry's progress. */
+struct asker {
+    struct asker *next;
+    ferry_peer_t *peer;
+    uint64_t number;
+};
+
+static struct {
+    bool invited;
+    uint8_t key[FERRY_KEY_SIZE];
+
+    struct asker *askers;
+
+    /* What this process asked for: questions are numbered, answers come in any order. */
+    uint64_t next_number;
+    uint64_t first_number;
+    int asked;
+    int missing;
+    struct upid *answers;
+} dynamic;
+
+/* ---- Names ---- */
+
+static int own_upid(struct upid *upid)
+{
+    int mpi_errno = MPI_SUCCESS;
+    ferry_context_t *context = MPIDI_FERRY_global.context;
+    int ret;
+
+    /* Without a network, processes that share memory can still meet; the lack was reported. */
+    ferry_open_fabric(context);
+
+    if (!dynamic.invited) {
+        ret = ferry_invite(context, dynamic.key);
+        MPIDI_FERRY_CHKANDJUMP(ret);
+        dynamic.invited = true;
+    }
+    upid->length = ferry_address(context, upid->bytes);
+    memcpy(upid->bytes + upid->length, dynamic.key, FERRY_KEY_SIZE);
+    upid->length += FERRY_KEY_SIZE;
+
+  fn_exit:
+    return mpi_errno;
+  fn_fail:
+    goto fn_exit;
+}
+
+/* The name by which MPICH knows a peer, if it (still) knows it. */
+static bool known_gpid(ferry_peer_t *peer, uint64_t *gpid)
+{
+    uintptr_t name = (uintptr_t) ferry_peer_user(peer);
+    if (name == 0)
+        return false;
+
+    *gpid = (uint64_t) name - 1;
+    int avtid = (int) MPIDIU_GPID_GET_AVTID(*gpid);
+    int lpid = (int) MPIDIU_GPID_GET_LPID(*gpid);
+    return avtid < MPIDIU_get_n_avts() && MPIDIU_get_av_table(avtid) != NULL
+           && lpid < MPIDIU_get_av_table(avtid)->size
+           && MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer == peer;
+}
+
+bool MPIDI_FERRY_is_connected(ferry_peer_t *peer)
+{
+    uint64_t gpid;
+    return known_gpid(peer, &gpid);
+}
+
+int MPIDI_FERRY_upids_to_gpids(int size, int *remote_upid_size, char *remote_upids,
+                               uint64_t *remote_gpids)
+{
+    int mpi_errno = MPI_SUCCESS;
+    const uint8_t *upid = (const uint8_t *) remote_upids;
+    ferry_peer_t **strangers = NULL;
+    int stranger_count = 0;
+
+    /* The caller may not look at what we return. */
+    memset(remote_gpids, 0, size * sizeof *remote_gpids);
+
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    strangers = MPL_calloc(size, sizeof *strangers, MPL_MEM_ADDRESS);
+    MPIR_ERR_CHKANDJUMP(strangers == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
+
+    ferry_open_fabric(MPIDI_FERRY_global.context);
+    for (int i = 0; i < size; i++) {
+        int length = remote_upid_size[i];
+        MPIR_ERR_CHKANDJUMP(length <= FERRY_KEY_SIZE || length > UPID_MAX, mpi_errno, MPI_ERR_PORT,
+                            "**ferryport");
+        length -= FERRY_KEY_SIZE;
+        ferry_peer_t *peer;
+        int ret = ferry_peer_add(MPIDI_FERRY_global.context, upid, length, upid + length, &peer);
+        MPIR_ERR_CHKANDJUMP(ret == -EINVAL, mpi_errno, MPI_ERR_PORT, "**ferryport");
+        MPIDI_FERRY_CHKANDJUMP(ret);
+        if (!known_gpid(peer, &remote_gpids[i])) {
+            strangers[i] = peer;
+            stranger_count++;
+        }
+        upid += remote_upid_size[i];
+    }
+
+    if (stranger_count > 0) {
+        int avtid;
+        mpi_errno = MPIDIU_new_avt(stranger_count, &avtid);
+        MPIR_ERR_CHECK(mpi_errno);
+        for (int i = 0, lpid = 0; i < size; i++) {
+            if (strangers[i] == NULL)
+                continue;
+            remote_gpids[i] = MPIDIU_GPID_CREATE(avtid, lpid);
+            MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer = strangers[i];
+            ferry_peer_set_user(strangers[i], (void *) (uintptr_t) (remote_gpids[i] + 1));
+            lpid++;
+        }
+    }
+
+  fn_exit:
+    MPL_free(strangers);
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    return mpi_errno;
+  fn_fail:
+    goto fn_exit;
+}
+
+/* ---- Asking for names ---- */
+
+static void asked(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
+                  const void *data, size_t length, ferry_message_t *message)
+{
+    const struct question *question = header;
+
+    struct asker *asker = MPL_malloc(sizeof *asker, MPL_MEM_OTHER);
+    if (header_length != sizeof *question || asker == NULL) {
+        MPL_free(asker);
+        return;
+    }
+    asker->peer = peer;
+    asker->number = question->number;
+    asker->next = dynamic.askers;
+    dynamic.askers = asker;
+    MPIDI_FERRY_global.work = true;
+}
+
+static void told(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
+                 const void *data, size_t length, ferry_message_t *message)
+{
+    const struct answer *answer = header;
+
+    if (header_length <= offsetof(struct answer, upid) || header_length > sizeof *answer
+        || answer->number < dynamic.first_number
+        || answer->number - dynamic.first_number >= (uint64_t) dynamic.asked)
+        return;
+    struct upid *upid = &dynamic.answers[answer->number - dynamic.first_number];
+    if (upid->length != 0)
+        return;
+    upid->length = (int) (header_length - offsetof(struct answer, upid));
+    memcpy(upid->bytes, answer->upid, upid->length);
+    dynamic.missing--;
+}
+
+/* Answers those who asked. Called outside of Ferry's progress, with the lock held. */
+int MPIDI_FERRY_spawn_work(void)
+{
+    int mpi_errno = MPI_SUCCESS;
+
+    while (dynamic.askers != NULL) {
+        struct asker asker = *dynamic.askers;
+        MPL_free(dynamic.askers);
+        dynamic.askers = asker.next;
+
+        struct upid upid;
+        mpi_errno = own_upid(&upid);
+        MPIR_ERR_CHECK(mpi_errno);
+        struct answer answer = { .number = asker.number };
+        memcpy(answer.upid, upid.bytes, upid.length);
+        int ret = ferry_am_send(asker.peer, MPIDI_FERRY_AM_UPID_TELL, &answer,
+                                offsetof(struct answer, upid) + upid.length, NULL, 0, NULL);
+        MPIDI_FERRY_CHKANDJUMP(ret);
+    }
+
+  fn_exit:
+    return mpi_errno;
+  fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **local_upids)
+{
+    int mpi_errno = MPI_SUCCESS;
+    int size = comm->local_size;
+    struct upid *upids;
+    ferry_peer_t *self = MPIDI_FERRY_AV(&MPIDIU_get_av(0, MPIR_Process.rank)).peer;
+
+    *local_upid_size = NULL;
+    *local_upids = NULL;
+    upids = MPL_calloc(size, sizeof *upids, MPL_MEM_ADDRESS);
+    MPIR_ERR_CHKANDJUMP(upids == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
+
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    dynamic.answers = upids;
+    dynamic.first_number = dynamic.next_number;
+    dynamic.asked = size;
+    dynamic.missing = size;
+    dynamic.next_number += size;
+    for (int i = 0; i < size && mpi_errno == MPI_SUCCESS; i++) {
+        ferry_peer_t *peer = MPIDI_FERRY_peer(comm, i);
+        if (peer == self) {
+            mpi_errno = own_upid(&upids[i]);
+            dynamic.missing--;
+        } else {
+            struct question question = { .number = dynamic.first_number + i };
+            int ret = ferry_am_send(peer, MPIDI_FERRY_AM_UPID_ASK, &question, sizeof question, NULL,
+                                    0, NULL);
+            if (ret < 0)
+                mpi_errno = MPIDI_FERRY_error(ret, __func__, __LINE__);
+        }
+    }
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    MPIR_ERR_CHECK(mpi_errno);
+
+    while (dynamic.missing > 0) {
+        mpi_errno = MPID_Progress_test(NULL);
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+
+    size_t total = 0;
+    for (int i = 0; i < size; i++)
+        total += upids[i].length;
+    *local_upid_size = MPL_malloc(size * sizeof(int), MPL_MEM_ADDRESS);
+    *local_upids = MPL_malloc(total, MPL_MEM_ADDRESS);
+    MPIR_ERR_CHKANDJUMP(*local_upid_size == NULL || *local_upids == NULL, mpi_errno, MPI_ERR_OTHER,
+                        "**nomem");
+    char *to = *local_upids;
+    for (int i = 0; i < size; i++) {
+        (*local_upid_size)[i] = upids[i].length;
+        memcpy(to, upids[i].bytes, upids[i].length);
+        to += upids[i].length;
+    }
+
+  fn_exit:
+    dynamic.asked = 0;
+    dynamic.answers = NULL;
+    MPL_free(upids);
+    return mpi_errno;
+  fn_fail:
+    MPL_free(*local_upid_size);
+    MPL_free(*local_upids);
+    *local_upid_size = NULL;
+    *local_upids = NULL;
+    goto fn_exit;
+}
+
+/* ---- The first messages between two jobs ---- */
+
+/* A message of ours; lives until both Ferry and the caller are through with it. */
+struct parcel {
+    ferry_request_t ferry;
+    bool finished;
+    bool abandoned; /* the caller went away: free it when Ferry is through */
+    char bytes[];
+};
+
+static void parcel_done(ferry_request_t *ferry)
+{
+    struct parcel *parcel = (struct parcel *) ferry;
+
+    parcel->finished = true;
+    if (parcel->abandoned)
+        MPL_free(parcel);
+}
+
+/* Progress until it is finished, or for timeout seconds (0: without end). */
+static int wait_parcel(struct parcel *parcel, int timeout)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPL_time_t start, now;
+    double passed = 0;
+
+    MPL_wtime(&start);
+    while (!parcel->finished && (timeout == 0 || passed < timeout)) {
+        mpi_errno = MPID_Progress_test(NULL);
+        MPIR_ERR_CHECK(mpi_errno);
+        MPID_THREAD_CS_YIELD(GLOBAL, MPIR_THREAD_GLOBAL_ALLFUNC_MUTEX);
+        MPL_wtime(&now);
+        MPL_wtime_diff(&start, &now, &passed);
+    }
+
+  fn_exit:
+    return mpi_errno;
+  fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, int size,
+                             int timeout)
+{
+    int mpi_errno = MPI_SUCCESS;
+    int avtid = (int) MPIDIU_GPID_GET_AVTID(remote_gpid);
+    int lpid = (int) MPIDIU_GPID_GET_LPID(remote_gpid);
+    ferry_peer_t *peer = MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer;
+    struct parcel *parcel;
+
+    parcel = MPL_calloc(1, sizeof *parcel + size, MPL_MEM_OTHER);
+    MPIR_ERR_CHKANDJUMP(parcel == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
+    memcpy(parcel->bytes, buffer, size);
+    parcel->ferry.done = parcel_done;
+
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    int ret = ferry_send(peer, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), parcel->bytes, size,
+                         FERRY_SYNC, &parcel->ferry);
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    if (ret < 0) {
+        MPL_free(parcel);
+        MPIDI_FERRY_CHKANDJUMP(ret);
+    }
+    if (ret == 1)
+        parcel->finished = true;
+
+    mpi_errno = wait_parcel(parcel, timeout);
+    bool failed = !parcel->finished || parcel->ferry.status != 0;
+    if (parcel->finished)
+        MPL_free(parcel);
+    else
+        parcel->abandoned = true;
+    MPIR_ERR_CHECK(mpi_errno);
+    MPIR_ERR_CHKANDJUMP(failed, mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
+
+  fn_exit:
+    return mpi_errno;
+  fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_dynamic_recv(int tag, void *buffer, int size, int timeout)
+{
+    int mpi_errno = MPI_SUCCESS;
+    struct parcel *parcel;
+
+    parcel = MPL_calloc(1, sizeof *parcel + size, MPL_MEM_OTHER);
+    MPIR_ERR_CHKANDJUMP(parcel == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
+    parcel->ferry.done = parcel_done;
+
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    int ret = ferry_recv(MPIDI_FERRY_global.context, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), 0,
+                         parcel->bytes, size, &parcel->ferry);
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    if (ret < 0) {
+        MPL_free(parcel);
+        MPIDI_FERRY_CHKANDJUMP(ret);
+    }
+    if (ret == 1)
+        parcel->finished = true;
+
+    mpi_errno = wait_parcel(parcel, timeout);
+    if (!parcel->finished) {
+        MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+        if (ferry_cancel(MPIDI_FERRY_global.context, &parcel->ferry) == 0)
+            MPL_free(parcel);
+        else
+            parcel->abandoned = true;
+        MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+        MPIR_ERR_CHECK(mpi_errno);
+        MPIR_ERR_SETANDJUMP(mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
+    }
+    bool failed = parcel->ferry.status != 0;
+    memcpy(buffer, parcel->bytes, size);
+    MPL_free(parcel);
+    MPIR_ERR_CHKANDJUMP(failed, mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
+
+  fn_exit:
+    return mpi_errno;
+  fn_fail:
+    goto fn_exit;
+}
+
+/* ---- Beginning and end ---- */
+
+int MPIDI_FERRY_spawn_init(ferry_context_t *context)
+{
+    memset(&dynamic, 0, sizeof dynamic);
+    int ret = ferry_am_register(context, MPIDI_FERRY_AM_UPID_ASK, asked);
+    if (ret == 0)
+        ret = ferry_am_register(context, MPIDI_FERRY_AM_UPID_TELL, told);
+    return ret;
+}
+
+void MPIDI_FERRY_spawn_finalize(void)
+{
+    while (dynamic.askers != NULL) {
+        struct asker *asker = dynamic.askers;
+        dynamic.askers = asker->next;
+        MPL_free(asker);
+    }
+    memset(&dynamic, 0, sizeof dynamic);
+}

@@ -1,0 +1,423 @@
+/*
+ * Contexts: their transports, and progress.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+#include "auth.h"
+#include "clock.h"
+#include "config.h"
+#include "internal.h"
+#include "list.h"
+#include "log.h"
+
+/* How many messages one endpoint may finish before the others have their turn. */
+#define PUSH_MAX 64
+
+/* Idle polls between two looks at the clock, and while processes share processors, before one
+ * lets others run. Reading the clock costs about ten polls. */
+#define POLLS_PER_LOOK 64
+#define POLLS_WHEN_CROWDED 4
+
+#define HOUSEKEEPING_NS 100000000u
+
+const struct ferry_transport_ops *const ferry_transports[] = {
+    &ferry_shm_ops,
+#ifdef HAVE_LIBFABRIC
+    &ferry_fabric_ops,
+#endif
+    NULL,
+};
+
+/* ---- Opening and closing ---- */
+
+static int open_transport(ferry_context_t *context, unsigned index)
+{
+    int error = ferry_transports[index]->open(context, &context->transports[index]);
+
+    if (error)
+        return error;
+    context->active[context->active_count++] = context->transports[index];
+    return 0;
+}
+
+static bool is_fabric(unsigned index)
+{
+    return strcmp(ferry_transports[index]->name, "fabric") == 0;
+}
+
+int ferry_open(const ferry_params_t *params, ferry_context_t **out)
+{
+    const struct ferry_config *config = ferry_config();
+    ferry_context_t *context;
+
+    if (!config)
+        return -EINVAL;
+    context = calloc(1, sizeof(*context));
+    if (!context)
+        return -ENOMEM;
+    context->params = *params;
+    ferry_log_set_rank((int) params->rank);
+    ferry_random(context->nonce, sizeof(context->nonce));
+    memcpy(context->job.key, params->key, FERRY_KEY_SIZE);
+    ferry_key_id(params->key, context->job.id);
+    ferry_match_init(&context->match, params->carried_bits);
+    ferry_handles_init(&context->handles);
+    ferry_rma_init(context);
+    context->last_housekeeping_ns = ferry_now_ns();
+    for (unsigned i = 0; ferry_transports[i]; i++) {
+        int error = 0;
+
+        if (!is_fabric(i) && ferry_list_has(config->transports, ferry_transports[i]->name))
+            error = open_transport(context, i);
+        if (error == -ENOMEM) {
+            ferry_close(context);
+            return error;
+        }
+    }
+    *out = context;
+    return 0;
+}
+
+int ferry_open_fabric(ferry_context_t *context)
+{
+    for (unsigned i = 0; ferry_transports[i]; i++)
+        if (is_fabric(i)) {
+            if (context->transports[i])
+                return 0;
+            if (!ferry_list_has(ferry_config()->transports, "fabric")) {
+                ferry_log(FERRY_LOG_ERROR, "some processes share no memory and need the network, "
+                                           "but FERRY_TRANSPORTS does not allow fabric: add it");
+                return -ENODEV;
+            }
+            return open_transport(context, i);
+        }
+    ferry_log(FERRY_LOG_ERROR, "some processes share no memory and need the network, "
+                               "but this Ferry was built without libfabric");
+    return -ENODEV;
+}
+
+static void report(ferry_context_t *context)
+{
+    char text[160];
+
+    for (uint32_t i = 0; i < context->peer_count; i++) {
+        ferry_peer_t *peer = context->peers[i];
+
+        if (!peer->endpoint)
+            continue;
+        ferry_peer_describe(peer, text, sizeof(text));
+        ferry_log(FERRY_LOG_ERROR, "peer %d: %s", peer->rank, text);
+    }
+}
+
+void ferry_close(ferry_context_t *context)
+{
+    if (ferry_config()->report)
+        report(context);
+    ferry_recv_close(context);
+    for (unsigned i = 0; i < context->active_count; i++)
+        context->active[i]->ops->close(context->active[i]);
+    ferry_peers_free(context);
+    ferry_handles_fini(&context->handles);
+    free(context);
+}
+
+/* ---- Sending what waits ---- */
+
+void ferry_endpoint_busy(struct ferry_endpoint *endpoint)
+{
+    ferry_context_t *context = endpoint->transport->context;
+
+    if (endpoint->core.busy)
+        return;
+    endpoint->core.busy = true;
+    endpoint->core.next_busy = context->busy;
+    context->busy = endpoint;
+}
+
+int ferry_try(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    int result;
+
+    if (endpoint->core.first)
+        return -EAGAIN;
+    result = pending->push(endpoint, pending);
+    pending->awaiting = result == 0;
+    return result;
+}
+
+void ferry_append(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    pending->next = NULL;
+    if (endpoint->core.first)
+        endpoint->core.last->next = pending;
+    else
+        endpoint->core.first = pending;
+    endpoint->core.last = pending;
+    ferry_endpoint_busy(endpoint);
+}
+
+int ferry_post(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    int result = ferry_try(endpoint, pending);
+
+    if (result != -EAGAIN)
+        return result;
+    ferry_append(endpoint, pending);
+    return 0;
+}
+
+void ferry_post_stream(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    struct ferry_pending **last = &endpoint->core.streams;
+
+    while (*last)
+        last = &(*last)->next;
+    pending->next = NULL;
+    *last = pending;
+    ferry_endpoint_busy(endpoint);
+}
+
+/* Pushes what waits in order. Returns events, or the error by which the endpoint is lost. */
+static int push_ordered(struct ferry_endpoint *endpoint)
+{
+    int events = 0;
+
+    while (endpoint->core.first && events < PUSH_MAX) {
+        struct ferry_pending *pending = endpoint->core.first;
+        int result = pending->push(endpoint, pending);
+
+        if (result == -EAGAIN)
+            break;
+        if (result < 0)
+            return result;
+        events++;
+        endpoint->core.first = pending->next;
+        pending->awaiting = result == 0;
+        if (result)
+            pending->finish(pending, 0);
+    }
+    return events;
+}
+
+/* Pushes the first of the long messages, and puts it behind the others. */
+static int push_streams(struct ferry_endpoint *endpoint)
+{
+    struct ferry_pending *pending = endpoint->core.streams;
+    int result;
+
+    if (!pending)
+        return 0;
+    endpoint->core.streams = pending->next;
+    result = pending->push(endpoint, pending);
+    if (result == 1) {
+        pending->finish(pending, 0);
+        return 1;
+    }
+    ferry_post_stream(endpoint, pending);
+    return result == -EAGAIN ? 0 : result;
+}
+
+static int push_busy(ferry_context_t *context)
+{
+    struct ferry_endpoint *endpoint = context->busy, *next;
+    int events = 0;
+
+    context->busy = NULL;
+    for (; endpoint; endpoint = next) {
+        int result = push_ordered(endpoint);
+
+        next = endpoint->core.next_busy;
+        endpoint->core.busy = false;
+        if (result >= 0) {
+            events += result;
+            result = push_streams(endpoint);
+        }
+        if (result < 0)
+            ferry_core_lost(endpoint, result, "sending failed");
+        else
+            events += result;
+        if (endpoint->core.first || endpoint->core.streams)
+            ferry_endpoint_busy(endpoint);
+    }
+    return events;
+}
+
+/* ---- Progress ---- */
+
+static void housekeep(ferry_context_t *context, uint64_t now)
+{
+    context->last_housekeeping_ns = now;
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->ops->housekeep)
+            context->active[i]->ops->housekeep(context->active[i]);
+}
+
+/* Nothing to do: after a while lets others have the processor. */
+static void idle(ferry_context_t *context)
+{
+    uint64_t now;
+
+    context->idle++;
+    if (context->crowded && context->idle > POLLS_WHEN_CROWDED)
+        sched_yield();
+    if (context->idle % POLLS_PER_LOOK)
+        return;
+    now = ferry_now_ns();
+    if (context->idle == POLLS_PER_LOOK)
+        context->idle_since_ns = now;
+    else if (now - context->idle_since_ns > ferry_config()->spin * 1000)
+        sched_yield();
+    if (now - context->last_housekeeping_ns > HOUSEKEEPING_NS)
+        housekeep(context, now);
+}
+
+int ferry_progress(ferry_context_t *context)
+{
+    int events = 0;
+
+    for (unsigned i = 0; i < context->active_count; i++)
+        events += context->active[i]->ops->progress(context->active[i]);
+    if (unlikely(context->busy != NULL))
+        events += push_busy(context);
+    if (unlikely(context->fetching != NULL))
+        events += ferry_fetch_progress(context);
+    if (events)
+        context->idle = 0;
+    else
+        idle(context);
+    return events;
+}
+
+int ferry_wait(ferry_context_t *context, uint64_t microseconds)
+{
+    uint64_t end = ferry_now_ns() + microseconds * 1000;
+    int events;
+
+    do
+        events = ferry_progress(context);
+    while (!events && ferry_now_ns() < end);
+    return events;
+}
+
+static bool flushed(ferry_context_t *context)
+{
+    if (context->busy)
+        return false;
+    for (unsigned i = 0; i < context->active_count; i++) {
+        struct ferry_transport *transport = context->active[i];
+
+        if (transport->ops->flushed && !transport->ops->flushed(transport))
+            return false;
+    }
+    return true;
+}
+
+int ferry_flush(ferry_context_t *context, uint64_t microseconds)
+{
+    uint64_t end = ferry_now_ns() + microseconds * 1000;
+
+    while (!flushed(context)) {
+        ferry_progress(context);
+        if (ferry_now_ns() > end)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+/* ---- What transports call ---- */
+
+int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                       const void *payload)
+{
+    switch (head->type) {
+    case FERRY_PKT_EAGER:
+        return ferry_on_eager(endpoint, head, payload);
+    case FERRY_PKT_FIRST:
+        return ferry_on_first(endpoint, head, payload);
+    case FERRY_PKT_NEXT:
+        return ferry_on_next(endpoint, head, payload);
+    case FERRY_PKT_RTS:
+        return ferry_on_rts(endpoint, head, payload);
+    case FERRY_PKT_CTS:
+        return ferry_on_cts(endpoint, head, payload);
+    case FERRY_PKT_DATA:
+        return ferry_on_data(endpoint, head, payload);
+    case FERRY_PKT_DONE:
+        return ferry_on_done(endpoint, head);
+    case FERRY_PKT_AM:
+        return ferry_on_am(endpoint, head, payload);
+    case FERRY_PKT_AM_RTS:
+        return ferry_on_am_rts(endpoint, head, payload);
+    default:
+        return -EPROTO;
+    }
+}
+
+int ferry_core_answer(struct ferry_endpoint *endpoint, uint64_t word, const void *payload,
+                      size_t length)
+{
+    return ferry_answer(endpoint, FERRY_PKT_TRANSPORT, word, payload, length);
+}
+
+void ferry_core_crowded(ferry_context_t *context, bool crowded)
+{
+    context->crowded = crowded;
+}
+
+/* Ends all that is to be sent to a lost endpoint. */
+static void fail_sends(struct ferry_endpoint *endpoint, int error)
+{
+    ferry_context_t *context = endpoint->transport->context;
+    struct ferry_pending *lists[2] = {endpoint->core.first, endpoint->core.streams};
+
+    endpoint->core.first = endpoint->core.streams = NULL;
+    for (unsigned i = 0; i < 2; i++)
+        for (struct ferry_pending *pending = lists[i], *next; pending; pending = next) {
+            next = pending->next;
+            pending->finish(pending, error);
+        }
+    for (uint32_t i = 0; i < context->handles.count; i++) {
+        uintptr_t tagged = (uintptr_t) context->handles.entries[i].object;
+        struct ferry_send_op *op = (struct ferry_send_op *) (tagged - FERRY_HANDLE_SEND);
+
+        if (tagged && (tagged & 7) == FERRY_HANDLE_SEND && op->endpoint == endpoint)
+            ferry_send_finish(&op->pending, error);
+    }
+}
+
+void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why)
+{
+    ferry_context_t *context = peer->context;
+
+    if (peer->error)
+        return;
+    peer->error = error;
+    if (peer->endpoint) {
+        peer->endpoint->core.lost = true;
+        fail_sends(peer->endpoint, error);
+    }
+    ferry_recv_peer_lost(peer, error);
+    ferry_rma_peer_lost(peer, error);
+    if (context->params.peer_lost)
+        context->params.peer_lost(context->params.user, peer, error, why);
+    else
+        ferry_log(FERRY_LOG_ERROR, "peer %d is lost: %s", peer->rank, why);
+}
+
+void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why)
+{
+    ferry_core_peer_lost(endpoint->peer, error, why);
+}
+
+const ferry_params_t *ferry_core_params(ferry_context_t *context)
+{
+    return &context->params;
+}
+
+const uint8_t *ferry_core_nonce(ferry_context_t *context)
+{
+    return context->nonce;
+}

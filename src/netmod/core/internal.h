@@ -1,0 +1,216 @@
+/*
+ * What the files of the core share: contexts, peers, and operations on their way.
+ */
+#ifndef FERRY_INTERNAL_H
+#define FERRY_INTERNAL_H
+
+#include <stdalign.h>
+#include <string.h>
+
+#include "ferry.h"
+#include "handle.h"
+#include "match.h"
+#include "transport.h"
+#include "wire.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+#define FERRY_TRANSPORTS_MAX 4
+#define FERRY_INVITATIONS_MAX 64
+
+/* Ids that libferry uses itself, beyond those of the user. */
+enum {
+    FERRY_AM_GET = FERRY_AM_IDS,
+    FERRY_AM_GET_REPLY,
+    FERRY_AM_PUT,
+    FERRY_AM_PUT_REPLY,
+    FERRY_AM_ALL_IDS,
+};
+
+struct ferry_peer {
+    struct ferry_endpoint *endpoint; /* NULL until first used */
+    ferry_context_t *context;
+    struct ferry_transport *transport; /* which reaches it, or NULL */
+    void *slot, *user;
+    int rank; /* among those that started together, or -1 */
+    int error;
+    uint8_t nonce[16], key[FERRY_KEY_SIZE];
+};
+
+/* What waits to be sent: part of a request, or an answer of the core's own. */
+struct ferry_pending {
+    struct ferry_pending *next;
+    /* Goes on. Returns 1: finished, 0: all sent but an answer is awaited (the core holds a handle),
+     * -EAGAIN: more to send, other errors: the endpoint is lost. */
+    int (*push)(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
+    /* Called once after push finished from a queue, or with an error when the endpoint is lost. */
+    void (*finish)(struct ferry_pending *pending, int status);
+    bool awaiting; /* all sent, the peer's answer is due */
+};
+
+/* In request->internal. */
+struct ferry_send_op {
+    struct ferry_pending pending;
+    struct ferry_endpoint *endpoint;
+    const void *buffer;
+    size_t length, offset; /* offset: how far it was sent */
+    size_t end;            /* where a stream ends */
+    uint64_t word;
+    uint64_t handle; /* 0: none */
+    uint64_t remote; /* receiver's handle */
+    void *header;    /* of an active message that had to wait; ours */
+    uint32_t header_length;
+    uint8_t type;
+};
+
+struct ferry_recv_op {
+    struct ferry_posted posted;
+    void *buffer;
+    size_t room;
+    struct ferry_endpoint *endpoint;
+    uint64_t handle;  /* ours, for DATA */
+    uint64_t sender;  /* its handle */
+    uint64_t address; /* where to fetch, in the sender */
+    size_t want, got;
+    struct ferry_recv_op *next_fetch;
+};
+
+_Static_assert(sizeof(struct ferry_send_op) <= sizeof(((ferry_request_t *) 0)->internal), "size");
+_Static_assert(sizeof(struct ferry_recv_op) <= sizeof(((ferry_request_t *) 0)->internal), "size");
+
+#define ferry_op(request, type) ((type *) (void *) (request)->internal)
+#define ferry_request_of(op) ferry_container(op, ferry_request_t, internal)
+
+enum ferry_message_kind { FERRY_MSG_WHOLE, FERRY_MSG_PIECES, FERRY_MSG_OFFER };
+
+/* A message that has arrived, wholly, partly, or only as an offer. */
+struct ferry_message {
+    struct ferry_unexpected link;
+    ferry_context_t *context;
+    ferry_peer_t *peer;
+    enum ferry_message_kind kind;
+    bool queued; /* unexpected, in the match table */
+    int error;   /* its sender is gone */
+    size_t length, got;
+    ferry_request_t *request; /* takes the pieces as they come */
+    uint64_t sender;          /* its handle: of an offer, or to be told of a match */
+    uint64_t address;
+    uint8_t *data; /* behind this struct, or NULL */
+};
+
+struct ferry_context {
+    ferry_params_t params;
+    uint8_t nonce[16];
+    struct ferry_match match;
+    struct ferry_transport *transports[FERRY_TRANSPORTS_MAX]; /* as in ferry_transports; NULL: unused */
+    struct ferry_transport *active[FERRY_TRANSPORTS_MAX];     /* those that progress visits */
+    unsigned active_count;
+    ferry_am_fn handlers[FERRY_AM_ALL_IDS];
+    struct ferry_endpoint *busy;                /* have something to send */
+    struct ferry_recv_op *fetching, *last_fetch; /* receives that fetch, in order */
+    struct ferry_handles handles;               /* of ferry_handled objects */
+    ferry_peer_t **peers;
+    uint32_t peer_count, peer_room;
+    struct ferry_invitation {
+        bool used;
+        uint8_t key[FERRY_KEY_SIZE], id[8];
+    } job, invitations[FERRY_INVITATIONS_MAX];
+    uint64_t last_housekeeping_ns, idle_since_ns;
+    uint32_t idle;
+    bool crowded; /* more processes than processors */
+    struct ferry_peers_seen *seen; /* what the addresses say; until ferry_settle() */
+};
+
+/* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */
+
+enum ferry_handle_kind { FERRY_HANDLE_SEND = 1, FERRY_HANDLE_RECV, FERRY_HANDLE_MEMORY, FERRY_HANDLE_RMA };
+
+/* Kinds travel in the lowest bits of the pointer, which alignment leaves free. */
+static inline uint64_t ferry_handle_make(ferry_context_t *context, enum ferry_handle_kind kind,
+                                         void *object)
+{
+    return ferry_handle_new(&context->handles, (char *) object + kind);
+}
+
+static inline void *ferry_handle_find(ferry_context_t *context, enum ferry_handle_kind kind,
+                                      uint64_t handle)
+{
+    uintptr_t tagged = (uintptr_t) ferry_handle_get(&context->handles, handle);
+
+    return tagged && (tagged & 7) == kind ? (void *) (tagged - kind) : NULL;
+}
+
+/* ---- context.c ---- */
+
+/* Puts an endpoint on the list of those that have something to send. */
+void ferry_endpoint_busy(struct ferry_endpoint *endpoint);
+
+/* Sends now if nothing waits before it: what push returned, or -EAGAIN. */
+int ferry_try(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
+
+/* Appends to what the endpoint sends in order; finish() comes later. */
+void ferry_append(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
+
+/* Tries, then appends. As the posting calls of ferry.h: 1 finished, 0 finish() comes later. */
+int ferry_post(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
+
+/* Adds a message that is streamed beside others. */
+void ferry_post_stream(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
+
+/* ---- peer.c ---- */
+
+/* The endpoint to send over, or NULL with the reason in peer->error. */
+struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer);
+
+static inline struct ferry_endpoint *ferry_peer_endpoint(ferry_peer_t *peer)
+{
+    struct ferry_endpoint *endpoint = peer->endpoint;
+
+    return likely(endpoint != NULL && !endpoint->core.lost) ? endpoint : ferry_peer_connect(peer);
+}
+
+void ferry_peers_free(ferry_context_t *context);
+
+/* ---- send.c ---- */
+
+/* A small packet of the core's own. Errors: -ENOMEM. */
+int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, const void *payload,
+                 size_t length);
+
+int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_done(struct ferry_endpoint *endpoint, const struct ferry_head *head);
+
+/* Makes an operation one that offers its message (RTS, AM_RTS) and waits to be called for it.
+ * Errors: -ENOMEM. */
+int ferry_offer_init(struct ferry_send_op *op);
+void ferry_send_finish(struct ferry_pending *pending, int status);
+
+/* ---- recv.c ---- */
+
+int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+
+/* A bounded part of the receives that fetch. Returns the number of events. */
+int ferry_fetch_progress(ferry_context_t *context);
+
+/* Ends receives and unexpected messages that hang on a lost peer. */
+void ferry_recv_peer_lost(ferry_peer_t *peer, int error);
+
+void ferry_recv_complete(ferry_request_t *request, int status);
+
+/* Drops all that no receive has taken. */
+void ferry_recv_close(ferry_context_t *context);
+
+/* ---- am.c, rma.c ---- */
+
+int ferry_on_am(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_am_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                    const void *payload);
+void ferry_rma_init(ferry_context_t *context);
+void ferry_rma_peer_lost(ferry_peer_t *peer, int error);
+
+#endif

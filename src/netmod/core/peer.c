@@ -1,0 +1,304 @@
+/*
+ * Peers: their addresses, and who reaches them how.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "auth.h"
+#include "internal.h"
+#include "log.h"
+
+/* An address: this, then for each transport its index, the length of its part, and the part. */
+struct address {
+    uint8_t magic;
+    uint8_t wire;       /* FERRY_WIRE_VERSION */
+    uint8_t release[3]; /* of the library, to be named where wire differs */
+    uint8_t reserved[3];
+    uint8_t job[4]; /* tells processes that start together from others */
+    int32_t rank;
+    uint8_t nonce[16];
+};
+
+#define ADDRESS_MAGIC 0xfe
+
+static void own_address(ferry_context_t *context, struct address *address)
+{
+    *address = (struct address){.magic = ADDRESS_MAGIC,
+                                .wire = FERRY_WIRE_VERSION,
+                                .rank = (int32_t) context->params.rank};
+    sscanf(FERRY_VERSION_STRING, "%hhu.%hhu.%hhu", &address->release[0], &address->release[1],
+           &address->release[2]);
+    memcpy(address->job, context->job.id, sizeof(address->job));
+    memcpy(address->nonce, context->nonce, sizeof(address->nonce));
+}
+
+int ferry_address(ferry_context_t *context, void *to)
+{
+    struct address address;
+    uint8_t *bytes = to;
+    size_t length = sizeof(address);
+
+    own_address(context, &address);
+    memcpy(bytes, &address, sizeof(address));
+    for (unsigned i = 0; ferry_transports[i]; i++) {
+        struct ferry_transport *transport = context->transports[i];
+        size_t part;
+
+        if (!transport || length + 2 > FERRY_ADDRESS_MAX)
+            continue;
+        part = transport->ops->address(transport, bytes + length + 2, FERRY_ADDRESS_MAX - length - 2);
+        if (!part)
+            continue;
+        bytes[length] = (uint8_t) i;
+        bytes[length + 1] = (uint8_t) part;
+        length += 2 + part;
+    }
+    return (int) length;
+}
+
+/* ---- The table of peers ---- */
+
+ferry_peer_t *ferry_core_find_peer(ferry_context_t *context, const uint8_t nonce[16])
+{
+    for (uint32_t i = 0; i < context->peer_count; i++)
+        if (!memcmp(context->peers[i]->nonce, nonce, 16))
+            return context->peers[i];
+    return NULL;
+}
+
+static ferry_peer_t *new_peer(ferry_context_t *context, const uint8_t nonce[16], int rank,
+                              const uint8_t key[FERRY_KEY_SIZE])
+{
+    ferry_peer_t *peer;
+
+    if (context->peer_count == context->peer_room) {
+        uint32_t room = context->peer_room ? context->peer_room * 2 : 16;
+        ferry_peer_t **peers = realloc(context->peers, room * sizeof(*peers));
+
+        if (!peers)
+            return NULL;
+        context->peers = peers;
+        context->peer_room = room;
+    }
+    peer = calloc(1, sizeof(*peer));
+    if (!peer)
+        return NULL;
+    peer->context = context;
+    peer->rank = rank;
+    memcpy(peer->nonce, nonce, sizeof(peer->nonce));
+    memcpy(peer->key, key, sizeof(peer->key));
+    context->peers[context->peer_count++] = peer;
+    return peer;
+}
+
+void ferry_peers_free(ferry_context_t *context)
+{
+    for (uint32_t i = 0; i < context->peer_count; i++)
+        free(context->peers[i]);
+    free(context->peers);
+}
+
+/* ---- Adding ---- */
+
+static int check(ferry_context_t *context, const struct address *address, size_t length)
+{
+    struct address own;
+
+    if (length < sizeof(*address) || length > FERRY_ADDRESS_MAX || address->magic != ADDRESS_MAGIC)
+        return -EINVAL;
+    if (address->wire == FERRY_WIRE_VERSION)
+        return 0;
+    own_address(context, &own);
+    ferry_log(FERRY_LOG_ERROR,
+              "process %d uses Ferry %u.%u.%u (wire version %u), this one Ferry " FERRY_VERSION_STRING
+              " (wire version %u): they can't talk; install the same version everywhere",
+              address->rank, address->release[0], address->release[1], address->release[2],
+              address->wire, own.wire);
+    return -EPROTO;
+}
+
+/* Offers the parts of an address to the transports, in order of preference. */
+static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *parts, size_t length)
+{
+    for (size_t at = 0; at < length; at += 2u + parts[at + 1])
+        if (at + 2 > length || at + 2 + parts[at + 1] > length)
+            return -EINVAL;
+    for (unsigned i = 0; ferry_transports[i] && !peer->transport; i++) {
+        struct ferry_transport *transport = context->transports[i];
+
+        if (!transport)
+            continue;
+        for (size_t at = 0; at < length; at += 2u + parts[at + 1])
+            if (parts[at] == i && transport->ops->reach(transport, peer, parts + at + 2, parts[at + 1]))
+                peer->transport = transport;
+    }
+    return 0;
+}
+
+int ferry_peer_add(ferry_context_t *context, const void *bytes, size_t length,
+                   const uint8_t key[FERRY_KEY_SIZE], ferry_peer_t **out)
+{
+    struct address address;
+    ferry_peer_t *peer;
+    bool ours;
+    int error;
+
+    memset(&address, 0, sizeof(address));
+    memcpy(&address, bytes, length < sizeof(address) ? length : sizeof(address));
+    error = check(context, &address, length);
+    if (error)
+        return error;
+    ours = !memcmp(address.job, context->job.id, sizeof(address.job));
+    if (ours && (address.rank < 0 || (uint32_t) address.rank >= context->params.size))
+        return -EINVAL;
+    peer = ferry_core_find_peer(context, address.nonce);
+    if (!peer)
+        peer = new_peer(context, address.nonce, ours ? address.rank : -1,
+                        key ? key : context->job.key);
+    if (!peer)
+        return -ENOMEM;
+    *out = peer;
+    return reach(context, peer, (const uint8_t *) bytes + sizeof(address), length - sizeof(address));
+}
+
+ferry_peer_t *ferry_core_stranger(ferry_context_t *context, const uint8_t nonce[16])
+{
+    return new_peer(context, nonce, -1, context->job.key);
+}
+
+int ferry_settle(ferry_context_t *context)
+{
+    bool all = false;
+
+    for (unsigned i = 0; i < context->active_count && !all; i++)
+        all = context->active[i]->ops->reaches_all &&
+              context->active[i]->ops->reaches_all(context->active[i]);
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->ops->settle)
+            context->active[i]->ops->settle(context->active[i]);
+    for (uint32_t i = 0; all && i < context->peer_count; i++)
+        if (!context->peers[i]->transport) {
+            ferry_log(FERRY_LOG_ERROR,
+                      "process %d says that it shares memory with this one, but does not: "
+                      "use FERRY_TRANSPORTS=fabric",
+                      context->peers[i]->rank);
+            return -EHOSTUNREACH;
+        }
+    return !all;
+}
+
+bool ferry_needs_fabric(ferry_context_t *context)
+{
+    for (uint32_t i = 0; i < context->peer_count; i++)
+        if (!context->peers[i]->transport)
+            return true;
+    return false;
+}
+
+/* ---- Using ---- */
+
+struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
+{
+    struct ferry_endpoint *endpoint = NULL;
+    int error;
+
+    if (peer->error)
+        return NULL;
+    if (peer->endpoint)
+        return peer->endpoint;
+    error = peer->transport ? peer->transport->ops->connect(peer->transport, peer, &endpoint)
+                            : -EHOSTUNREACH;
+    if (error) {
+        peer->error = error;
+        return NULL;
+    }
+    peer->endpoint = endpoint;
+    return endpoint;
+}
+
+struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer)
+{
+    return ferry_peer_connect(peer);
+}
+
+void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room)
+{
+    if (peer->transport)
+        peer->transport->ops->describe(peer->transport, peer, text, room);
+    else
+        snprintf(text, room, "not reached");
+}
+
+bool ferry_peer_is_near(ferry_peer_t *peer)
+{
+    return peer->transport && peer->transport->ops == &ferry_shm_ops;
+}
+
+void ferry_peer_set_user(ferry_peer_t *peer, void *user)
+{
+    peer->user = user;
+}
+
+void *ferry_peer_user(ferry_peer_t *peer)
+{
+    return peer->user;
+}
+
+const uint8_t *ferry_peer_nonce(ferry_peer_t *peer)
+{
+    return peer->nonce;
+}
+
+int ferry_peer_rank(ferry_peer_t *peer)
+{
+    return peer->rank;
+}
+
+void **ferry_peer_slot(ferry_peer_t *peer)
+{
+    return &peer->slot;
+}
+
+const uint8_t *ferry_peer_key(ferry_peer_t *peer)
+{
+    return peer->key;
+}
+
+/* ---- Invitations ---- */
+
+int ferry_invite(ferry_context_t *context, uint8_t key[FERRY_KEY_SIZE])
+{
+    for (unsigned i = 0; i < FERRY_INVITATIONS_MAX; i++) {
+        struct ferry_invitation *invitation = &context->invitations[i];
+
+        if (invitation->used)
+            continue;
+        ferry_random(invitation->key, FERRY_KEY_SIZE);
+        ferry_key_id(invitation->key, invitation->id);
+        invitation->used = true;
+        memcpy(key, invitation->key, FERRY_KEY_SIZE);
+        return 0;
+    }
+    return -ENOSPC;
+}
+
+void ferry_withdraw(ferry_context_t *context, const uint8_t key[FERRY_KEY_SIZE])
+{
+    for (unsigned i = 0; i < FERRY_INVITATIONS_MAX; i++) {
+        struct ferry_invitation *invitation = &context->invitations[i];
+
+        if (invitation->used && ferry_proof_equal(invitation->key, key))
+            memset(invitation, 0, sizeof(*invitation));
+    }
+}
+
+const uint8_t *ferry_core_find_key(ferry_context_t *context, const uint8_t id[8])
+{
+    if (!memcmp(context->job.id, id, 8))
+        return context->job.key;
+    for (unsigned i = 0; i < FERRY_INVITATIONS_MAX; i++)
+        if (context->invitations[i].used && !memcmp(context->invitations[i].id, id, 8))
+            return context->invitations[i].key;
+    return NULL;
+}

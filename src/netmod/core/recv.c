@@ -1,0 +1,498 @@
+/*
+ * Receiving: posted receives and unexpected messages, in one packet, in pieces, or on offer.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+/* A message that comes unasked is at most this long, whatever its sender says. */
+#define EAGER_LIMIT ((size_t) 16 << 20)
+
+/* How much is fetched before other work has its turn, bytes. */
+#define FETCH_SLICE ((size_t) 1 << 20)
+
+/* ---- Storing ---- */
+
+static inline struct ferry_recv_op *recv_op(ferry_request_t *request)
+{
+    return ferry_op(request, struct ferry_recv_op);
+}
+
+/* Puts bytes of a message where they belong; what does not fit is dropped. */
+static inline void store(ferry_request_t *request, size_t offset, const void *from, size_t length)
+{
+    struct ferry_recv_op *op = recv_op(request);
+
+    if (unlikely(offset + length > op->room)) {
+        if (offset >= op->room)
+            return;
+        length = op->room - offset;
+    }
+    if (unlikely(request->stream != NULL))
+        request->stream->unpack(op->buffer, offset, from, length);
+    else if (length)
+        memcpy((char *) op->buffer + offset, from, length);
+}
+
+static inline void set_results(ferry_request_t *request, int status, uint64_t match, size_t length,
+                               ferry_peer_t *peer)
+{
+    size_t room = recv_op(request)->room;
+
+    request->match = match;
+    request->peer = peer;
+    request->length = length < room ? length : room;
+    request->status = !status && length > room ? -EMSGSIZE : status;
+}
+
+static void complete(ferry_request_t *request, int status)
+{
+    struct ferry_recv_op *op = recv_op(request);
+
+    if (op->handle)
+        ferry_handle_free(&request->peer->context->handles, op->handle);
+    set_results(request, status, request->match, request->length, request->peer);
+    request->done(request);
+}
+
+/* ---- Messages ---- */
+
+static struct ferry_message *message_new(struct ferry_endpoint *endpoint, uint64_t match,
+                                         enum ferry_message_kind kind, size_t length, size_t room)
+{
+    struct ferry_message *message = malloc(sizeof(*message) + room);
+
+    if (!message)
+        return NULL;
+    *message = (struct ferry_message){.link.match = match,
+                                      .context = endpoint->transport->context,
+                                      .peer = endpoint->peer,
+                                      .kind = kind,
+                                      .length = length,
+                                      .data = (uint8_t *) (message + 1)};
+    return message;
+}
+
+static void queue_unexpected(struct ferry_message *message)
+{
+    message->queued = true;
+    ferry_match_add(&message->context->match, &message->link);
+}
+
+/* Calls for the rest of an offered message. */
+static int call_for(ferry_request_t *request)
+{
+    struct ferry_recv_op *op = recv_op(request);
+    struct ferry_cts cts = {.offset = op->got, .length = op->want - op->got};
+
+    op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_RECV, op);
+    if (!op->handle)
+        return -ENOMEM;
+    cts.handle = op->handle;
+    return ferry_answer(op->endpoint, FERRY_PKT_CTS, op->sender, &cts, sizeof(cts));
+}
+
+static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
+{
+    op->next_fetch = NULL;
+    if (context->fetching)
+        context->last_fetch->next_fetch = op;
+    else
+        context->fetching = op;
+    context->last_fetch = op;
+}
+
+/* Begins to receive an offered message. Returns as a posting call does. */
+static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t length,
+                        uint64_t sender, uint64_t address, ferry_request_t *request)
+{
+    struct ferry_recv_op *op = recv_op(request);
+    int error;
+
+    request->match = match;
+    request->peer = endpoint->peer;
+    request->length = length;
+    op->endpoint = endpoint;
+    op->sender = sender;
+    op->address = address;
+    op->want = length < op->room ? length : op->room;
+    op->got = 0;
+    op->handle = 0;
+    if (op->want == 0) {
+        set_results(request, 0, match, length, endpoint->peer);
+        error = ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
+        return error ? error : 1;
+    }
+    if (address && !request->stream && endpoint->ops->fetch && op->want >= endpoint->fetch_min) {
+        fetch_later(endpoint->transport->context, op);
+        return 0;
+    }
+    return call_for(request);
+}
+
+static int answer_sync(struct ferry_message *message)
+{
+    struct ferry_endpoint *endpoint = message->peer->endpoint;
+
+    if (!message->sender || !endpoint)
+        return 0;
+    return ferry_answer(endpoint, FERRY_PKT_DONE, message->sender, NULL, 0);
+}
+
+/* Gives a message that is in no queue to a request. Returns as a posting call does. */
+static int consume(struct ferry_message *message, ferry_request_t *request)
+{
+    int result = message->error;
+
+    if (result) {
+        free(message);
+        return result;
+    }
+    switch (message->kind) {
+    case FERRY_MSG_WHOLE:
+        store(request, 0, message->data, message->length);
+        set_results(request, 0, message->link.match, message->length, message->peer);
+        answer_sync(message);
+        free(message);
+        return 1;
+    case FERRY_MSG_PIECES:
+        recv_op(request)->handle = 0;
+        request->match = message->link.match;
+        request->peer = message->peer;
+        request->length = message->length;
+        store(request, 0, message->data, message->got);
+        message->request = request;
+        return 0;
+    case FERRY_MSG_OFFER:
+        result = accept_offer(message->peer->endpoint, message->link.match, message->length,
+                              message->sender, message->address, request);
+        free(message);
+        return result;
+    }
+    return -EINVAL;
+}
+
+/* ---- Posting ---- */
+
+int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *buffer, size_t length,
+               ferry_request_t *request)
+{
+    struct ferry_recv_op *op = recv_op(request);
+    struct ferry_unexpected *found;
+
+    op->buffer = buffer;
+    op->room = length;
+    op->handle = 0;
+    found = ferry_match_find(&context->match, match, ignore);
+    if (found) {
+        struct ferry_message *message = ferry_container(found, struct ferry_message, link);
+
+        ferry_match_remove(found);
+        message->queued = false;
+        return consume(message, request);
+    }
+    op->posted.match = match;
+    op->posted.ignore = ignore;
+    op->endpoint = NULL;
+    ferry_match_post(&context->match, &op->posted);
+    return 0;
+}
+
+int ferry_cancel(ferry_context_t *context, ferry_request_t *request)
+{
+    struct ferry_posted *posted = &recv_op(request)->posted;
+
+    (void) context;
+    if (!posted->link.next)
+        return -EBUSY;
+    ferry_link_remove(&posted->link);
+    posted->link.next = NULL;
+    return 0;
+}
+
+bool ferry_probe(ferry_context_t *context, uint64_t match, uint64_t ignore, ferry_probe_t *probe,
+                 ferry_message_t **out)
+{
+    struct ferry_unexpected *found = ferry_match_find(&context->match, match, ignore);
+    struct ferry_message *message;
+
+    if (!found)
+        return false;
+    message = ferry_container(found, struct ferry_message, link);
+    *probe = (ferry_probe_t){
+        .match = message->link.match, .length = message->length, .peer = message->peer};
+    if (out) {
+        ferry_match_remove(found);
+        message->queued = false;
+        *out = message;
+    }
+    return true;
+}
+
+int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length, ferry_request_t *request)
+{
+    struct ferry_recv_op *op = recv_op(request);
+
+    op->buffer = buffer;
+    op->room = length;
+    op->handle = 0;
+    op->endpoint = NULL;
+    op->posted.link.next = NULL;
+    return consume(message, request);
+}
+
+/* ---- Arrivals ---- */
+
+/* The posted receive that takes a message, or NULL. */
+static inline ferry_request_t *take_posted(ferry_context_t *context, uint64_t match)
+{
+    struct ferry_posted *posted = ferry_match_take(&context->match, match);
+
+    if (!posted)
+        return NULL;
+    posted->link.next = NULL;
+    return ferry_request_of(ferry_container(posted, struct ferry_recv_op, posted));
+}
+
+int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+{
+    ferry_context_t *context = endpoint->transport->context;
+    const uint8_t *data = payload;
+    size_t length = head->length;
+    uint64_t sender = 0;
+    struct ferry_message *message;
+    ferry_request_t *request;
+
+    if (unlikely(head->flags & FERRY_PKT_SYNC)) {
+        if (length < sizeof(sender))
+            return -EPROTO;
+        memcpy(&sender, data, sizeof(sender));
+        data += sizeof(sender);
+        length -= sizeof(sender);
+    }
+    request = take_posted(context, head->word);
+    if (likely(request != NULL)) {
+        store(request, 0, data, length);
+        set_results(request, 0, head->word, length, endpoint->peer);
+        if (unlikely(sender))
+            ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
+        request->done(request);
+        return 0;
+    }
+    message = message_new(endpoint, head->word, FERRY_MSG_WHOLE, length, length);
+    if (!message)
+        return -ENOMEM;
+    memcpy(message->data, data, length);
+    message->sender = sender;
+    queue_unexpected(message);
+    return 0;
+}
+
+/* Takes the next piece of the message that endpoint brings in pieces. */
+static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t length)
+{
+    struct ferry_message *message = endpoint->core.assembly;
+
+    if (length > message->length - message->got)
+        return -EPROTO;
+    if (message->request)
+        store(message->request, message->got, data, length);
+    else
+        memcpy(message->data + message->got, data, length);
+    message->got += length;
+    if (message->got < message->length)
+        return 0;
+    endpoint->core.assembly = NULL;
+    if (!message->request) {
+        message->kind = FERRY_MSG_WHOLE;
+        return 0;
+    }
+    answer_sync(message);
+    complete(message->request, 0);
+    free(message);
+    return 0;
+}
+
+int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+{
+    struct ferry_message *message;
+    ferry_request_t *request;
+    uint64_t lead[2];
+
+    if (endpoint->core.assembly || head->length < sizeof(lead))
+        return -EPROTO;
+    memcpy(lead, payload, sizeof(lead));
+    if (lead[0] > EAGER_LIMIT || head->length - sizeof(lead) > lead[0])
+        return -EPROTO;
+    request = take_posted(endpoint->transport->context, head->word);
+    message = message_new(endpoint, head->word, FERRY_MSG_PIECES, lead[0], request ? 0 : lead[0]);
+    if (!message)
+        return -ENOMEM;
+    message->sender = head->flags & FERRY_PKT_SYNC ? lead[1] : 0;
+    if (request)
+        consume(message, request);
+    else
+        queue_unexpected(message);
+    endpoint->core.assembly = message;
+    return add_piece(endpoint, (const uint8_t *) payload + sizeof(lead), head->length - sizeof(lead));
+}
+
+int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+{
+    if (!endpoint->core.assembly)
+        return -EPROTO;
+    return add_piece(endpoint, payload, head->length);
+}
+
+int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+{
+    ferry_context_t *context = endpoint->transport->context;
+    struct ferry_message *message;
+    ferry_request_t *request;
+    struct ferry_rts rts;
+    int result;
+
+    if (head->length != sizeof(rts))
+        return -EPROTO;
+    memcpy(&rts, payload, sizeof(rts));
+    request = take_posted(context, head->word);
+    if (request) {
+        result = accept_offer(endpoint, head->word, rts.length, rts.handle, rts.address, request);
+        if (result > 0)
+            request->done(request);
+        else if (result < 0)
+            complete(request, result);
+        return 0;
+    }
+    message = message_new(endpoint, head->word, FERRY_MSG_OFFER, rts.length, 0);
+    if (!message)
+        return -ENOMEM;
+    message->sender = rts.handle;
+    message->address = rts.address;
+    queue_unexpected(message);
+    return 0;
+}
+
+int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+{
+    struct ferry_recv_op *op =
+        ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_RECV, head->word);
+
+    if (!op || op->endpoint != endpoint || head->length > op->want - op->got)
+        return -EPROTO;
+    store(ferry_request_of(op), op->got, payload, head->length);
+    op->got += head->length;
+    if (op->got == op->want)
+        complete(ferry_request_of(op), 0);
+    return 0;
+}
+
+/* ---- Fetching ---- */
+
+/* Returns 1: some bytes or an end, 0: not yet. *finished: op is off the list. */
+static int fetch_some(struct ferry_recv_op *op, bool *finished)
+{
+    struct ferry_endpoint *endpoint = op->endpoint;
+    ferry_request_t *request = ferry_request_of(op);
+    size_t length = op->want - op->got;
+    ssize_t got;
+    int error = 0;
+
+    got = endpoint->ops->fetch(endpoint, op->address + op->got, (char *) op->buffer + op->got,
+                               length < FETCH_SLICE ? length : FETCH_SLICE);
+    *finished = false;
+    if (got == -EAGAIN)
+        return 0;
+    if (got > 0) {
+        op->got += (size_t) got;
+        if (op->got < op->want)
+            return 1;
+        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
+        *finished = true;
+        complete(request, error);
+        return 1;
+    }
+    *finished = true;
+    error = call_for(request);
+    if (error)
+        complete(request, error);
+    return 1;
+}
+
+int ferry_fetch_progress(ferry_context_t *context)
+{
+    struct ferry_recv_op *todo = context->fetching, *next;
+    int events = 0;
+
+    context->fetching = NULL;
+    for (; todo; todo = next) {
+        bool finished;
+
+        next = todo->next_fetch;
+        events += fetch_some(todo, &finished);
+        if (!finished)
+            fetch_later(context, todo);
+    }
+    return events;
+}
+
+/* ---- Ends ---- */
+
+static void lose_fetches(ferry_context_t *context, ferry_peer_t *peer, int error)
+{
+    struct ferry_recv_op *todo = context->fetching, *next;
+
+    context->fetching = NULL;
+    for (; todo; todo = next) {
+        next = todo->next_fetch;
+        if (todo->endpoint->peer == peer)
+            complete(ferry_request_of(todo), error);
+        else
+            fetch_later(context, todo);
+    }
+}
+
+void ferry_recv_peer_lost(ferry_peer_t *peer, int error)
+{
+    ferry_context_t *context = peer->context;
+    struct ferry_message *pieces = peer->endpoint ? peer->endpoint->core.assembly : NULL;
+
+    lose_fetches(context, peer, error);
+    for (uint32_t i = 0; i < context->handles.count; i++) {
+        uintptr_t tagged = (uintptr_t) context->handles.entries[i].object;
+        struct ferry_recv_op *op = (struct ferry_recv_op *) (tagged - FERRY_HANDLE_RECV);
+
+        if (tagged && (tagged & 7) == FERRY_HANDLE_RECV && op->endpoint->peer == peer)
+            complete(ferry_request_of(op), error);
+    }
+    if (pieces) {
+        peer->endpoint->core.assembly = NULL;
+        pieces->error = error;
+        if (pieces->request) {
+            complete(pieces->request, error);
+            free(pieces);
+        }
+    }
+    for (struct ferry_link *link = context->match.all.next; link != &context->match.all;
+         link = link->next) {
+        struct ferry_message *message =
+            ferry_container(ferry_container(link, struct ferry_unexpected, all), struct ferry_message,
+                            link);
+
+        if (message->peer == peer && message->kind != FERRY_MSG_WHOLE)
+            message->error = error;
+    }
+}
+
+void ferry_recv_close(ferry_context_t *context)
+{
+    struct ferry_link *all = &context->match.all;
+
+    while (!ferry_link_empty(all)) {
+        struct ferry_unexpected *found = ferry_container(all->next, struct ferry_unexpected, all);
+
+        ferry_match_remove(found);
+        free(ferry_container(found, struct ferry_message, link));
+    }
+}

@@ -1,0 +1,252 @@
+/*
+ * Sending: eager messages in one packet or several, and offers of long ones.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "internal.h"
+
+void ferry_send_finish(struct ferry_pending *pending, int status)
+{
+    struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
+    ferry_request_t *request = ferry_request_of(op);
+
+    if (op->handle)
+        ferry_handle_free(&op->endpoint->transport->context->handles, op->handle);
+    free(op->header);
+    request->status = status;
+    request->done(request);
+}
+
+static inline struct ferry_payload payload_of(const struct ferry_send_op *op, size_t length)
+{
+    return (struct ferry_payload){.data = op->buffer,
+                                  .stream = ferry_request_of(op)->stream,
+                                  .offset = op->offset,
+                                  .length = length};
+}
+
+/* A message of one packet. */
+static int push_eager(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
+    struct ferry_head head = {.type = FERRY_PKT_EAGER, .word = op->word};
+    struct ferry_payload payload = payload_of(op, op->length);
+    int error;
+
+    if (op->handle) {
+        head.flags = FERRY_PKT_SYNC;
+        payload.lead = &op->handle;
+        payload.lead_length = sizeof(op->handle);
+    }
+    head.length = (uint16_t) (payload.lead_length + op->length);
+    error = endpoint->ops->send(endpoint, &head, &payload);
+    return error ? error : op->handle ? 0 : 1;
+}
+
+/* A message of several packets that nobody asked for. */
+static int push_pieces(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
+    uint64_t lead[2] = {op->length, op->handle};
+
+    while (op->offset < op->length) {
+        bool first = op->offset == 0;
+        size_t lead_length = first ? sizeof(lead) : 0;
+        size_t length = op->length - op->offset;
+        struct ferry_head head = {.type = first ? FERRY_PKT_FIRST : FERRY_PKT_NEXT,
+                                  .flags = op->handle ? FERRY_PKT_SYNC : 0,
+                                  .word = op->word};
+        struct ferry_payload payload;
+        int error;
+
+        if (length > endpoint->chunk - lead_length)
+            length = endpoint->chunk - lead_length;
+        payload = payload_of(op, length);
+        payload.lead = lead;
+        payload.lead_length = lead_length;
+        head.length = (uint16_t) (lead_length + length);
+        error = endpoint->ops->send(endpoint, &head, &payload);
+        if (error)
+            return error;
+        op->offset += length;
+    }
+    return op->handle ? 0 : 1;
+}
+
+/* An offer, which the receiver answers when it has a place for the message. */
+static int push_offer(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
+    struct {
+        struct ferry_rts rts;
+        uint8_t header[FERRY_AM_HEADER_MAX];
+    } lead;
+    struct ferry_head head = {.type = op->type, .word = op->word};
+    struct ferry_payload payload = {.lead = &lead, .lead_length = sizeof(lead.rts) + op->header_length};
+    bool contiguous = ferry_request_of(op)->stream == NULL;
+
+    lead.rts = (struct ferry_rts){.handle = op->handle,
+                                  .length = op->length,
+                                  .address = contiguous ? (uintptr_t) op->buffer : 0};
+    memcpy(lead.header, op->header, op->header_length);
+    head.length = (uint16_t) payload.lead_length;
+    return endpoint->ops->send(endpoint, &head, &payload);
+}
+
+/* What a receiver called for. */
+static int push_stream(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
+
+    while (op->offset < op->end) {
+        struct ferry_head head = {.type = FERRY_PKT_DATA, .word = op->remote};
+        size_t length = op->end - op->offset;
+        struct ferry_payload payload;
+        int error;
+
+        if (length > endpoint->chunk)
+            length = endpoint->chunk;
+        payload = payload_of(op, length);
+        head.length = (uint16_t) length;
+        error = endpoint->ops->send(endpoint, &head, &payload);
+        if (error)
+            return error;
+        op->offset += length;
+    }
+    return 1;
+}
+
+int ferry_offer_init(struct ferry_send_op *op)
+{
+    op->handle =
+        ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_SEND, op);
+    op->pending.push = push_offer;
+    return op->handle ? 0 : -ENOMEM;
+}
+
+int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length)
+{
+    struct ferry_endpoint *endpoint = peer->endpoint;
+
+    if (unlikely(!endpoint || endpoint->core.first || length > endpoint->chunk ||
+                 !endpoint->ops->send_eager || endpoint->core.lost))
+        return -EAGAIN;
+    return endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
+}
+
+int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length, unsigned flags,
+               ferry_request_t *request)
+{
+    struct ferry_endpoint *endpoint = ferry_peer_endpoint(peer);
+    struct ferry_send_op *op = ferry_op(request, struct ferry_send_op);
+    bool sync = flags & FERRY_SYNC;
+    int result;
+
+    if (unlikely(!endpoint))
+        return peer->error;
+    *op = (struct ferry_send_op){.pending.finish = ferry_send_finish,
+                                 .endpoint = endpoint,
+                                 .buffer = buffer,
+                                 .length = length,
+                                 .word = match,
+                                 .type = FERRY_PKT_RTS};
+    request->status = 0;
+    if (length > endpoint->eager_max) {
+        if (ferry_offer_init(op))
+            return -ENOMEM;
+    } else {
+        if (sync) {
+            op->handle = ferry_handle_make(peer->context, FERRY_HANDLE_SEND, op);
+            if (!op->handle)
+                return -ENOMEM;
+        }
+        op->pending.push =
+            length + (sync ? sizeof(op->handle) : 0) <= endpoint->chunk ? push_eager : push_pieces;
+    }
+    result = ferry_post(endpoint, &op->pending);
+    if (result < 0 && op->handle)
+        ferry_handle_free(&peer->context->handles, op->handle);
+    return result;
+}
+
+/* ---- Answers ---- */
+
+struct answer {
+    struct ferry_pending pending;
+    struct ferry_head head;
+    uint8_t payload[];
+};
+
+static int push_answer(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
+{
+    struct answer *answer = ferry_container(pending, struct answer, pending);
+    struct ferry_payload payload = {.lead = answer->payload, .lead_length = answer->head.length};
+    int error = endpoint->ops->send(endpoint, &answer->head, &payload);
+
+    return error ? error : 1;
+}
+
+static void finish_answer(struct ferry_pending *pending, int status)
+{
+    (void) status;
+    free(ferry_container(pending, struct answer, pending));
+}
+
+int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, const void *payload,
+                 size_t length)
+{
+    struct ferry_head head = {.type = type, .word = word, .length = (uint16_t) length};
+    struct ferry_payload direct = {.lead = payload, .lead_length = length};
+    struct answer *answer;
+    int result = -EAGAIN;
+
+    if (endpoint->core.lost)
+        return 0;
+    if (!endpoint->core.first)
+        result = endpoint->ops->send(endpoint, &head, &direct);
+    if (result != -EAGAIN)
+        return result;
+    answer = malloc(sizeof(*answer) + length);
+    if (!answer)
+        return -ENOMEM;
+    *answer = (struct answer){.pending = {.push = push_answer, .finish = finish_answer}, .head = head};
+    memcpy(answer->payload, payload, length);
+    ferry_append(endpoint, &answer->pending);
+    return 0;
+}
+
+/* ---- Answers that come in ---- */
+
+int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+{
+    struct ferry_cts cts;
+    struct ferry_send_op *op =
+        ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_SEND, head->word);
+
+    if (head->length != sizeof(cts) || !op || op->endpoint != endpoint || !op->pending.awaiting ||
+        op->pending.push != push_offer)
+        return -EPROTO;
+    memcpy(&cts, payload, sizeof(cts));
+    if (cts.offset > op->length || cts.length > op->length - cts.offset)
+        return -EPROTO;
+    op->remote = cts.handle;
+    op->offset = cts.offset;
+    op->end = cts.offset + cts.length;
+    op->pending.push = push_stream;
+    op->pending.awaiting = false;
+    ferry_post_stream(endpoint, &op->pending);
+    return 0;
+}
+
+int ferry_on_done(struct ferry_endpoint *endpoint, const struct ferry_head *head)
+{
+    struct ferry_send_op *op =
+        ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_SEND, head->word);
+
+    /* A message that is still being sent can't have been received. */
+    if (!op || op->endpoint != endpoint || !op->pending.awaiting)
+        return -EPROTO;
+    ferry_send_finish(&op->pending, 0);
+    return 0;
+}

@@ -1,0 +1,172 @@
+/*
+ * The contract between libferry's core and a transport: one table of operations.
+ *
+ * The core matches, splits messages into packets, and keeps what can't be sent yet. A transport
+ * carries packets, in order, each once, and knows who can be reached. It calls back into the core
+ * with the functions at the end, and only from inside its progress().
+ */
+#ifndef FERRY_TRANSPORT_H
+#define FERRY_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "ferry.h"
+#include "wire.h"
+
+struct ferry_transport;
+struct ferry_endpoint;
+
+/* The bytes that are sent after a packet's head: a few of the protocol's own, then user data. */
+struct ferry_payload {
+    const void *lead;
+    size_t lead_length;
+    const void *data; /* contiguous bytes, or what stream packs from */
+    const ferry_stream_t *stream;
+    size_t offset; /* where in data to begin */
+    size_t length; /* bytes of data */
+};
+
+struct ferry_transport_ops {
+    const char *name;
+
+    /* Makes ready to meet others and returns at once; may leave a thread behind that lets others in
+     * until settle(). -ENODEV: this transport can't be used here (a reason was logged). */
+    int (*open)(ferry_context_t *context, struct ferry_transport **transport);
+    void (*close)(struct ferry_transport *transport);
+
+    /* Writes this transport's part of the address: at most room bytes; returns how many. */
+    size_t (*address)(struct ferry_transport *transport, void *part, size_t room);
+
+    /* Whether the peer with this part of an address is reached, proved as far as is possible without
+     * its taking part. Called in order of the list of transports; the first that says yes has it. */
+    bool (*reach)(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
+                  size_t length);
+
+    /* Whether all that start together reach each other by this transport, judged by their addresses
+     * alone: the same answer in each of them. Asked once all were added. */
+    bool (*reaches_all)(struct ferry_transport *transport);
+
+    /* All that start together were added. Optional. */
+    void (*settle)(struct ferry_transport *transport);
+
+    /* Makes the endpoint to a peer that is reached. Never blocks: an endpoint that is not yet
+     * connected refuses with -EAGAIN. The transport allocates it with the base in front and keeps
+     * it until close(). */
+    int (*connect)(struct ferry_transport *transport, ferry_peer_t *peer,
+                   struct ferry_endpoint **endpoint);
+
+    /* Copies one packet out, or refuses with -EAGAIN: then the core tries again in later progress.
+     * Other errors mean that the endpoint is lost. head->seq is set by the transport. The payload is
+     * at most endpoint->packet_max bytes. Never blocks, never calls back (except stream->pack). */
+    int (*send)(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                const struct ferry_payload *payload);
+
+    /* The same for an EAGER packet of contiguous data, the way of small messages. NULL: send() is
+     * used. */
+    int (*send_eager)(struct ferry_endpoint *endpoint, uint64_t match, const void *data,
+                      uint32_t length);
+
+    /* Copies length bytes from an address of the peer's into to, by the kernel, in one copy.
+     * Returns bytes copied (maybe fewer, never 0), or -ENOTSUP where there is no such way (any
+     * more), -EAGAIN while one is being set up. NULL: no such way. */
+    ssize_t (*fetch)(struct ferry_endpoint *endpoint, uint64_t address, void *to, size_t length);
+
+    /* Takes in what has arrived; a bounded number of packets. Returns the number of events. */
+    int (*progress)(struct ferry_transport *transport);
+
+    /* Rare work, called about ten times a second while idle: looks for the dead. Optional. */
+    void (*housekeep)(struct ferry_transport *transport);
+
+    /* Whether all that send() took has left for the peer. Optional; NULL: always. */
+    bool (*flushed)(struct ferry_transport *transport);
+
+    /* One line for people: how this peer is reached. */
+    void (*describe)(struct ferry_transport *transport, ferry_peer_t *peer, char *text, size_t room);
+};
+
+struct ferry_transport {
+    const struct ferry_transport_ops *ops;
+    ferry_context_t *context;
+};
+
+struct ferry_pending;
+
+struct ferry_endpoint {
+    const struct ferry_transport_ops *ops;
+    struct ferry_transport *transport;
+    ferry_peer_t *peer;
+    uint32_t packet_max; /* bytes of payload, at most FERRY_PAYLOAD_MAX; may change */
+    uint32_t chunk;      /* bytes of payload that suit pipelined streaming best */
+    size_t eager_max;    /* up to this many bytes a message is sent without asking */
+    size_t fetch_min;    /* from this many bytes on, fetch() is better than a stream; SIZE_MAX: never */
+
+    /* The core's own; zeroed by the transport. */
+    struct {
+        struct ferry_pending *first, *last; /* messages and answers that wait, in order */
+        struct ferry_pending *streams;      /* large messages on their way, served in turn */
+        struct ferry_message *assembly;     /* what NEXT packets belong to */
+        struct ferry_endpoint *next_busy;   /* the context's list of endpoints with work */
+        bool busy, lost;
+    } core;
+};
+
+/* ---- What a transport calls ---- */
+
+/* A packet came in. head is a private copy. payload may be memory that others can write: it is
+ * read once. Returns 0, or -EPROTO when the packet was nonsense: the transport must then call
+ * ferry_core_lost() and deliver no more from this endpoint. */
+int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                       const void *payload);
+
+/* Sends a packet of the transport's own, later when there is no room now. Errors: -ENOMEM. */
+int ferry_core_answer(struct ferry_endpoint *endpoint, uint64_t word, const void *payload,
+                      size_t length);
+
+/* Tells whether processes of the job share processors, so that whoever waits must let others run. */
+void ferry_core_crowded(ferry_context_t *context, bool crowded);
+
+/* The endpoint is gone for good: all its requests end with error, the user is told why. The
+ * transport keeps the memory of the endpoint until close(). */
+void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why);
+
+/* The same for a peer with which there may be no endpoint yet. */
+void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why);
+
+/* The endpoint of a peer, made when there is none yet (a peer that talks first). NULL: no memory. */
+struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer);
+
+/* Facts about the process that a transport may need. */
+const ferry_params_t *ferry_core_params(ferry_context_t *context);
+/* 16 random bytes that are this context's alone; in its address. */
+const uint8_t *ferry_core_nonce(ferry_context_t *context);
+
+/* Facts about a peer. */
+const uint8_t *ferry_peer_nonce(ferry_peer_t *peer);
+/* Its rank among those that started together with us, or -1. */
+int ferry_peer_rank(ferry_peer_t *peer);
+/* The transport's own pointer of a peer, for the transport that reaches it. */
+void **ferry_peer_slot(ferry_peer_t *peer);
+
+/* What to prove to this peer, and have proved by it: the job's key, or its invitation. */
+const uint8_t *ferry_peer_key(ferry_peer_t *peer);
+
+/* The key of this context (the job's, or an invitation that stands) with this id, or NULL. An id is
+ * ferry_key_id() of util/auth.h. */
+const uint8_t *ferry_core_find_key(ferry_context_t *context, const uint8_t id[8]);
+
+/* A process that proved a key of this context and is not among the peers: adds it, so that it can be
+ * answered. Errors: NULL, no memory. */
+ferry_peer_t *ferry_core_stranger(ferry_context_t *context, const uint8_t nonce[16]);
+
+/* The peer with this nonce, or NULL. */
+ferry_peer_t *ferry_core_find_peer(ferry_context_t *context, const uint8_t nonce[16]);
+
+/* The table's list, in order of preference, ending with NULL. */
+extern const struct ferry_transport_ops *const ferry_transports[];
+extern const struct ferry_transport_ops ferry_shm_ops;
+extern const struct ferry_transport_ops ferry_fabric_ops;
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * libferry: messages between processes that run on hosts, in containers and in virtual machines.
+ *
+ * Start-up, the same in every process of a job, takes the steps
+ *
+ *     ferry_open()       with a key that all share
+ *     ferry_address()    and an exchange of all addresses, by means of the caller's
+ *     ferry_peer_add()   for every address, the own one too
+ *     ferry_settle()     which tells whether a second exchange is needed:
+ *                        then ferry_open_fabric(), ferry_address(), exchange, ferry_peer_add() again
+ *
+ * after which any process may send to any other; connections are made when first used.
+ *
+ * Threads: a context and all that belongs to it is used by one thread at a time. Different contexts
+ * are independent of each other.
+ *
+ * Errors are negative errno values. Functions without an "Errors:" line can't fail.
+ */
+#ifndef FERRY_H
+#define FERRY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FERRY_VERSION_STRING "0.1.0"
+
+/* Sizes in bytes. An address and a key together fit an MPI port name. */
+#define FERRY_KEY_SIZE 16
+#define FERRY_ADDRESS_MAX 102
+
+typedef struct ferry_context ferry_context_t;
+typedef struct ferry_peer ferry_peer_t;
+typedef struct ferry_message ferry_message_t;
+typedef struct ferry_memory ferry_memory_t;
+typedef struct ferry_request ferry_request_t;
+
+/* ---- Contexts ---- */
+
+typedef struct ferry_params {
+    uint8_t key[FERRY_KEY_SIZE]; /* secret of the job; proves to each other who belongs to it */
+    uint32_t rank;               /* which of the processes that start together this one is */
+    uint32_t size;               /* how many start together */
+    uint64_t carried_bits;       /* of match words: transported, but never compared */
+    void *user;                  /* handed to the callbacks below and to handlers of active messages */
+    /* A peer died or broke the protocol; why is a sentence for the user. Called at most once for a
+     * peer, inside progress, after its requests ended with an error. May be NULL. */
+    void (*peer_lost)(void *user, ferry_peer_t *peer, int error, const char *why);
+} ferry_params_t;
+
+/* Errors: -EINVAL a FERRY_* variable has a bad value (already reported), -ENOMEM. */
+int ferry_open(const ferry_params_t *params, ferry_context_t **context);
+
+/* Ends all connections, and removes what the context made. Requests still open are dropped without
+ * a callback: finish them before. What was sent is delivered to peers that go on making progress
+ * only after ferry_flush(). */
+void ferry_close(ferry_context_t *context);
+
+/* Writes what a peer must know to reach this context, at most FERRY_ADDRESS_MAX bytes, and returns
+ * how many. After ferry_open_fabric() the address holds more than before. */
+int ferry_address(ferry_context_t *context, void *address);
+
+/* Adds the process behind an address, or completes what is known of it when it was added before.
+ * key: NULL for processes of the own job, else the invitation that came with the address.
+ * Address and key are copied. The peer belongs to the context.
+ * Errors: -EINVAL not an address; -EPROTO made by another version of Ferry (reported, both
+ * named); -ENOMEM. */
+int ferry_peer_add(ferry_context_t *context, const void *address, size_t length,
+                   const uint8_t key[FERRY_KEY_SIZE], ferry_peer_t **peer);
+
+/* Makes a new key; processes of other jobs that know it may connect until it is withdrawn.
+ * Errors: -ENOSPC too many invitations. */
+int ferry_invite(ferry_context_t *context, uint8_t key[FERRY_KEY_SIZE]);
+void ferry_withdraw(ferry_context_t *context, const uint8_t key[FERRY_KEY_SIZE]);
+
+/* Called once, when all that start together were added. Proves which of them share memory with this
+ * one. Returns 0 when every process of the job reaches every other, 1 when all must take part in a
+ * second exchange because some pair (not necessarily one of this process) needs the fabric: the
+ * answer is the same in every process. Errors: -EHOSTUNREACH. */
+int ferry_settle(ferry_context_t *context);
+
+/* Opens the transport for peers that share no memory; done at once where it is open already.
+ * Errors: -ENODEV no network that can be used (reported). */
+int ferry_open_fabric(ferry_context_t *context);
+
+/* Whether some peer that was added can be reached only over the fabric. */
+bool ferry_needs_fabric(ferry_context_t *context);
+
+/* One line that says how the peer is reached, such as "shm (memfd met in /run/ferry)". */
+void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room);
+
+/* Whether memory is shared with the peer. */
+bool ferry_peer_is_near(ferry_peer_t *peer);
+
+/* The user's pointer of a peer, NULL at first. */
+void ferry_peer_set_user(ferry_peer_t *peer, void *user);
+void *ferry_peer_user(ferry_peer_t *peer);
+
+/* ---- Progress ---- */
+
+/* Moves what can move, without ever blocking; runs the callbacks. Returns the number of events,
+ * 0 when nothing happened. Not to be called from a callback. */
+int ferry_progress(ferry_context_t *context);
+
+/* Progress until something happens or about microseconds have passed. May sleep.
+ * Returns the number of events. */
+int ferry_wait(ferry_context_t *context, uint64_t microseconds);
+
+/* Progress until all that was sent has left this process, microseconds at most.
+ * Errors: -ETIMEDOUT. */
+int ferry_flush(ferry_context_t *context, uint64_t microseconds);
+
+/* ---- Data and requests ---- */
+
+/* Data that is not contiguous: both move bytes [offset, offset+length) of the packed stream. They
+ * are called with ascending offsets, without gaps, from inside progress or the call that posts. */
+typedef struct ferry_stream {
+    void (*pack)(void *arg, size_t offset, void *to, size_t length);
+    void (*unpack)(void *arg, size_t offset, const void *from, size_t length);
+} ferry_stream_t;
+
+typedef void (*ferry_done_fn)(ferry_request_t *request);
+
+/* Lives in the caller's memory from the call that posts it until done was called (or the call said
+ * that it is finished). The caller sets the first block before posting; libferry the second. */
+struct ferry_request {
+    ferry_done_fn done;           /* called once, inside progress */
+    const ferry_stream_t *stream; /* NULL: contiguous; else buffer is handed to it as arg */
+
+    int status;      /* 0 or a negative errno; -EMSGSIZE: a message longer than the buffer, its
+                        beginning was stored */
+    size_t length;   /* bytes received and stored */
+    uint64_t match;  /* the message's match word, for receives */
+    ferry_peer_t *peer; /* its sender, for receives */
+
+    uint64_t internal[16];
+};
+
+/* Posting calls return
+ *   1  finished: the buffer may be used again, done will not be called, the results are set
+ *   0  done will be called
+ *  <0  an error at once: done will not be called */
+
+/* ---- Tagged messages ----
+ * A message carries a 64-bit match word. A receive names a word and a mask of bits to ignore; it
+ * takes the earliest message that fits, and a message takes the earliest posted receive that fits.
+ * Messages between two processes that fit the same receives are received in the order sent. */
+
+enum {
+    FERRY_SYNC = 1, /* finished only when a receive has matched */
+};
+
+int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length, unsigned flags,
+               ferry_request_t *request);
+
+/* Sends at once what is small, without a request: 0 sent, -EAGAIN use ferry_send(), or an error. */
+int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length);
+
+int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *buffer, size_t length,
+               ferry_request_t *request);
+
+/* Takes a posted receive back: 0, and done will not be called; -EBUSY when a message is already
+ * being received, and done will be called. */
+int ferry_cancel(ferry_context_t *context, ferry_request_t *request);
+
+typedef struct ferry_probe {
+    uint64_t match;
+    size_t length;
+    ferry_peer_t *peer;
+} ferry_probe_t;
+
+/* Looks for a message that no receive has taken: true when there is one. Makes no progress. With
+ * message, takes it out so that only ferry_message_recv() gets it. */
+bool ferry_probe(ferry_context_t *context, uint64_t match, uint64_t ignore, ferry_probe_t *probe,
+                 ferry_message_t **message);
+
+/* Receives a message that was taken out, and consumes it. buffer may be shorter (length 0 drops). */
+int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length, ferry_request_t *request);
+
+/* ---- Active messages ---- */
+
+#define FERRY_AM_IDS 64          /* ids are below */
+#define FERRY_AM_HEADER_MAX 512  /* bytes */
+
+/* Called inside progress. header is a private copy, valid during the call, 16-byte aligned. The
+ * payload is either all at data (valid during the call; read it once, others may write there), or,
+ * with message not NULL, still on its way: the handler keeps message and receives it with
+ * ferry_message_recv(), there or later. A handler may send and post. */
+typedef void (*ferry_am_fn)(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
+                            const void *data, size_t length, ferry_message_t *message);
+
+/* Errors: -EINVAL id out of range. */
+int ferry_am_register(ferry_context_t *context, unsigned id, ferry_am_fn handler);
+
+/* header is copied; buffer is used until finished. Active messages to one peer are handled in the
+ * order sent, relative to each other. request may be NULL where length is 0 (then returns 0 or an
+ * error). Errors: -EMSGSIZE header too long, -ENOMEM. */
+int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t header_length,
+                  const void *buffer, size_t length, ferry_request_t *request);
+
+/* The longest payload that is sure to arrive at data, not as a message, with this header. */
+size_t ferry_am_eager_max(ferry_peer_t *peer, size_t header_length);
+
+/* ---- Memory of others ---- */
+
+#define FERRY_MEMORY_KEY_MAX 32
+
+/* Opens [base, base+length) to gets and puts of all peers. Errors: -ENOMEM. */
+int ferry_memory_export(ferry_context_t *context, void *base, size_t length, ferry_memory_t **memory);
+void ferry_memory_close(ferry_memory_t *memory);
+/* Writes the key that peers need; returns its length. */
+int ferry_memory_key(ferry_memory_t *memory, void *key);
+
+/* Reads or writes length bytes at offset of a peer's exported memory. A put is finished when the
+ * bytes are in place. status -EFAULT: not within what the peer exports. */
+int ferry_get(ferry_peer_t *peer, const void *key, uint64_t offset, void *buffer, size_t length,
+              ferry_request_t *request);
+int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer, size_t length,
+              ferry_request_t *request);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

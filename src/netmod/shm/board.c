@@ -1,0 +1,451 @@
+#include "board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "config.h"
+#include "headroom.h"
+#include "link.h"
+#include "list.h"
+#include "log.h"
+
+#define PAGE 4096u
+#define MAGIC 0x3130596572726546u /* "FerrY01" */
+
+/* Sparse: only what is taken costs memory. */
+#define BOARD_SIZE ((uint64_t) 1 << 42)
+
+enum { ABSENT, JOINED, LEFT };
+
+/* ---- In the segment ---- */
+
+struct member {
+    uint8_t nonce[16];
+    uint8_t probe[16];
+    uint64_t probe_address;
+    _Atomic uint32_t state;
+    cpu_set_t cpus;
+    alignas(64) _Atomic uint32_t knocks;
+};
+
+struct head {
+    uint64_t magic;
+    uint64_t size;
+    uint32_t members;
+    uint32_t id;
+    uint64_t preference;
+    alignas(64) _Atomic uint64_t taken; /* everything below is in use */
+    alignas(64) struct member member[];
+};
+
+/* ---- In this process ---- */
+
+struct ferry_board {
+    struct ferry_link link; /* all boards of the process */
+    struct ferry_place *place;
+    struct ferry_door *door; /* NULL: somebody else's, or closed */
+    enum ferry_segment_kind kind;
+    bool named; /* this process made the name */
+    char name[FERRY_NAME_SIZE];
+    int fd;
+    uint64_t size;
+    uint32_t rank, members;
+    uint32_t id;
+    uint64_t preference;
+    struct head *head;
+    size_t head_length;
+    _Atomic uint64_t *rows; /* rows[to * stride + from]: what `from` told `to` */
+    size_t rows_offset, row_stride, rows_length;
+    uint64_t heap;
+};
+
+static pthread_mutex_t boards_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct ferry_link boards = {&boards, &boards};
+
+static size_t pages(size_t length)
+{
+    return (length + PAGE - 1) & ~(size_t) (PAGE - 1);
+}
+
+static void set_layout(struct ferry_board *board, uint32_t members)
+{
+    board->members = members;
+    board->head_length = pages(sizeof(struct head) + members * sizeof(struct member));
+    board->rows_offset = board->head_length;
+    board->row_stride = pages(members * sizeof(uint64_t)) / sizeof(uint64_t);
+    board->rows_length = members * board->row_stride * sizeof(uint64_t);
+    board->heap = board->rows_offset + board->rows_length;
+}
+
+/* ---- Locks that tell who lives ----
+ * A record lock belongs to the process, whoever else holds the file open, and goes with it. Closing
+ * any descriptor of the file drops it; so boards of other contexts of this process, which may be the
+ * same file, are locked again then. */
+
+static int lock_alive(const struct ferry_board *board)
+{
+    struct flock lock = {
+        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = board->rank, .l_len = 1};
+
+    return fcntl(board->fd, F_SETLK, &lock) ? -errno : 0;
+}
+
+static void lock_others_again(void)
+{
+    for (struct ferry_link *link = boards.next; link != &boards; link = link->next)
+        lock_alive(ferry_container(link, struct ferry_board, link));
+}
+
+/* A process does not see its own locks. */
+static bool is_own(const struct ferry_board *board, uint32_t rank)
+{
+    bool own = false;
+
+    pthread_mutex_lock(&boards_lock);
+    for (struct ferry_link *link = boards.next; link != &boards; link = link->next) {
+        struct ferry_board *other = ferry_container(link, struct ferry_board, link);
+
+        own = own || (other->id == board->id && other->rank == rank);
+    }
+    pthread_mutex_unlock(&boards_lock);
+    return own;
+}
+
+enum ferry_liveness ferry_board_liveness(const struct ferry_board *board, uint32_t rank, int *pid)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = rank, .l_len = 1};
+    uint32_t state;
+
+    if (is_own(board, rank)) {
+        if (pid)
+            *pid = getpid();
+        return FERRY_ALIVE;
+    }
+    if (pid)
+        *pid = 0;
+    if (fcntl(board->fd, F_GETLK, &lock) || lock.l_type != F_UNLCK) {
+        if (pid && lock.l_pid > 0)
+            *pid = lock.l_pid;
+        return FERRY_ALIVE;
+    }
+    /* Read after the lock, since whoever leaves says so first. */
+    state = atomic_load(&board->head->member[rank].state);
+    return state == JOINED ? FERRY_DEAD : FERRY_LEFT;
+}
+
+/* ---- Making and joining ---- */
+
+static int map_segment(struct ferry_board *board)
+{
+    int error = ferry_segment_fill(board->fd, 0, board->head_length);
+    size_t length = board->head_length + board->rows_length;
+    void *memory;
+
+    if (error)
+        return error;
+    memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, 0);
+    if (memory == MAP_FAILED)
+        return -errno;
+    madvise(memory, length, MADV_DONTFORK);
+    board->head = memory;
+    board->rows = (_Atomic uint64_t *) (void *) ((char *) memory + board->rows_offset);
+    return 0;
+}
+
+static uint64_t segment_size(void)
+{
+    uint64_t limit = ferry_file_size_limit();
+
+    return limit < BOARD_SIZE ? limit & ~(uint64_t) (PAGE - 1) : BOARD_SIZE;
+}
+
+/* Writes what a new board begins with. */
+static int initialize(struct ferry_board *board, unsigned place_index)
+{
+    struct head *head;
+    int error;
+
+    error = ferry_segment_check(board->fd, board->kind, &board->size);
+    if (!error && board->size < board->heap)
+        error = -ENOSPC;
+    if (!error)
+        error = map_segment(board);
+    if (error)
+        return error;
+    head = board->head;
+    head->magic = MAGIC;
+    head->size = board->size;
+    head->members = board->members;
+    ferry_random(&head->id, sizeof(head->id));
+    head->preference = (uint64_t) board->kind << 40 | (uint64_t) place_index << 32 | head->id;
+    atomic_store(&head->taken, board->heap);
+    return 0;
+}
+
+static int make_memfd(struct ferry_board *board, unsigned place_index, const uint8_t *key)
+{
+    int listener, error;
+
+    error = ferry_meet_claim(board->place, board->name, &listener);
+    if (error)
+        return error;
+    board->named = true;
+    error = ferry_segment_memfd(segment_size(), &board->fd);
+    if (!error)
+        error = initialize(board, place_index);
+    if (error) {
+        close(listener);
+        return error;
+    }
+    return ferry_door_open(listener, key, board->fd, &board->door);
+}
+
+static int make_file(struct ferry_board *board, unsigned place_index)
+{
+    int error = ferry_segment_file(board->place, segment_size(), &board->fd);
+
+    if (!error)
+        error = initialize(board, place_index);
+    if (!error)
+        error = ferry_segment_file_publish(board->place, board->name, board->fd);
+    board->named = !error;
+    return error;
+}
+
+static void unmake(struct ferry_board *board)
+{
+    if (board->door)
+        ferry_door_close(board->door);
+    board->door = NULL;
+    if (board->named)
+        ferry_place_remove(board->place, board->name);
+    board->named = false;
+    if (board->head)
+        munmap(board->head, board->head_length + board->rows_length);
+    board->head = NULL;
+    if (board->fd >= 0)
+        close(board->fd);
+    board->fd = -1;
+}
+
+static int adopt(struct ferry_board *board)
+{
+    const struct head *head;
+    int error = ferry_segment_check(board->fd, board->kind, &board->size);
+
+    if (!error && board->size < board->heap)
+        error = -EPROTO;
+    if (!error)
+        error = map_segment(board);
+    if (error)
+        return error;
+    head = board->head;
+    return head->magic == MAGIC && head->members == board->members && head->size == board->size
+               ? 0
+               : -EPROTO;
+}
+
+/* Makes the board, or joins the one of whoever was first. */
+static int meet(struct ferry_board *board, enum ferry_segment_kind kind, unsigned place_index,
+                const struct ferry_board_params *params)
+{
+    bool memfd = kind == FERRY_SEGMENT_MEMFD;
+    int error;
+
+    board->kind = kind;
+    board->fd = -1;
+    ferry_place_name(params->key, memfd ? "ferry board" : "ferry board file", "", 0, board->name);
+    error = memfd ? make_memfd(board, place_index, params->key) : make_file(board, place_index);
+    if (error == -EADDRINUSE || error == -EEXIST) {
+        unmake(board);
+        error = memfd ? ferry_meet_join(board->place, board->name, params->key, params->rank,
+                                        &board->fd)
+                      : ferry_segment_file_open(board->place, board->name, &board->fd);
+        if (!error)
+            error = adopt(board);
+    }
+    if (error) {
+        ferry_log(FERRY_LOG_DEBUG, "no %s segment at %s: %s", memfd ? "memfd" : "file",
+                  board->place->shown, strerror(-error));
+        unmake(board);
+    }
+    return error;
+}
+
+static void enroll(struct ferry_board *board, const struct ferry_board_params *params)
+{
+    struct member *self = &board->head->member[board->rank];
+
+    board->id = board->head->id;
+    board->preference = board->head->preference;
+    memcpy(self->nonce, params->nonce, sizeof(self->nonce));
+    memcpy(self->probe, params->probe, sizeof(self->probe));
+    self->probe_address = (uintptr_t) params->probe;
+    sched_getaffinity(0, sizeof(self->cpus), &self->cpus);
+    pthread_mutex_lock(&boards_lock);
+    lock_alive(board);
+    ferry_link_append(&boards, &board->link);
+    pthread_mutex_unlock(&boards_lock);
+    atomic_store(&self->state, JOINED);
+}
+
+struct ferry_board *ferry_board_join(struct ferry_place *place, unsigned place_index,
+                                     const struct ferry_board_params *params)
+{
+    static const struct {
+        const char *word;
+        enum ferry_segment_kind kind;
+    } kinds[] = {{"memfd", FERRY_SEGMENT_MEMFD}, {"file", FERRY_SEGMENT_FILE}};
+    struct ferry_board *board = calloc(1, sizeof(*board));
+
+    if (!board)
+        return NULL;
+    board->place = place;
+    board->rank = params->rank;
+    set_layout(board, params->size);
+    for (unsigned i = 0; i < 2; i++)
+        if (ferry_list_has(ferry_config()->segment, kinds[i].word) &&
+            !meet(board, kinds[i].kind, place_index, params)) {
+            enroll(board, params);
+            return board;
+        }
+    free(board);
+    return NULL;
+}
+
+void ferry_board_settle(struct ferry_board *board)
+{
+    if (board->door)
+        ferry_door_close(board->door);
+    board->door = NULL;
+    if (board->named)
+        ferry_place_remove(board->place, board->name);
+    board->named = false;
+}
+
+void ferry_board_leave(struct ferry_board *board)
+{
+    ferry_board_settle(board);
+    atomic_store(&board->head->member[board->rank].state, LEFT);
+    pthread_mutex_lock(&boards_lock);
+    ferry_link_remove(&board->link);
+    unmake(board);
+    lock_others_again();
+    pthread_mutex_unlock(&boards_lock);
+    free(board);
+}
+
+/* ---- Members ---- */
+
+uint32_t ferry_board_id(const struct ferry_board *board)
+{
+    return board->id;
+}
+
+uint64_t ferry_board_preference(const struct ferry_board *board)
+{
+    return board->preference;
+}
+
+bool ferry_board_has(const struct ferry_board *board, uint32_t rank, const uint8_t nonce[16])
+{
+    const struct member *member = &board->head->member[rank];
+
+    return rank < board->members && atomic_load(&member->state) == JOINED &&
+           !memcmp(member->nonce, nonce, sizeof(member->nonce));
+}
+
+uint64_t ferry_board_probe(const struct ferry_board *board, uint32_t rank, uint8_t probe[16])
+{
+    const struct member *member = &board->head->member[rank];
+
+    memcpy(probe, member->probe, sizeof(member->probe));
+    return member->probe_address;
+}
+
+void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus)
+{
+    *cpus = board->head->member[rank].cpus;
+}
+
+const struct ferry_place *ferry_board_place(const struct ferry_board *board)
+{
+    return board->place;
+}
+
+enum ferry_segment_kind ferry_board_kind(const struct ferry_board *board)
+{
+    return board->kind;
+}
+
+/* ---- Memory ---- */
+
+int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory)
+{
+    int error;
+
+    length = pages(length);
+    if (offset % PAGE || offset < board->heap || offset > board->size ||
+        length > board->size - offset)
+        return -EPROTO;
+    error = ferry_segment_fill(board->fd, offset, length);
+    if (error)
+        return error;
+    *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, (off_t) offset);
+    if (*memory == MAP_FAILED)
+        return -errno;
+    madvise(*memory, length, MADV_DONTFORK);
+    return 0;
+}
+
+void ferry_board_unmap(void *memory, size_t length)
+{
+    munmap(memory, pages(length));
+}
+
+int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
+{
+    int error;
+
+    *offset = atomic_fetch_add(&board->head->taken, pages(length));
+    error = ferry_board_map(board, *offset, length, memory);
+    return error == -EPROTO ? -ENOSPC : error;
+}
+
+void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length)
+{
+    fallocate(board->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset,
+              (off_t) pages(length));
+}
+
+/* ---- Telling ---- */
+
+int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
+{
+    size_t index = to * board->row_stride + board->rank;
+    size_t page = (board->rows_offset + index * sizeof(uint64_t)) & ~(size_t) (PAGE - 1);
+    int error = ferry_segment_fill(board->fd, page, PAGE);
+
+    if (error)
+        return error;
+    atomic_store(&board->rows[index], number);
+    atomic_fetch_add(&board->head->member[to].knocks, 1);
+    return 0;
+}
+
+uint32_t ferry_board_knocks(const struct ferry_board *board)
+{
+    return atomic_load_explicit(&board->head->member[board->rank].knocks, memory_order_acquire);
+}
+
+uint64_t ferry_board_told(const struct ferry_board *board, uint32_t from)
+{
+    return atomic_load(&board->rows[board->rank * board->row_stride + from]);
+}

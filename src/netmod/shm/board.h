@@ -1,0 +1,81 @@
+/*
+ * Boards: the segment that the processes of a job share at one place. It begins with what each
+ * member says of itself; the rest is memory for rings, taken piece by piece.
+ *
+ * A board is met at a name derived from the job's key: the first process to come makes it.
+ */
+#ifndef FERRY_BOARD_H
+#define FERRY_BOARD_H
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "meet.h"
+#include "place.h"
+#include "segment.h"
+
+struct ferry_board;
+
+struct ferry_board_params {
+    const uint8_t *key;   /* the job's */
+    const uint8_t *nonce; /* this process's */
+    uint32_t rank, size;
+    const void *probe; /* 16 bytes of private memory, by which others test whether they can read it */
+};
+
+/* Joins the board of a place, or makes it. NULL: can't be had there (logged for debugging). */
+struct ferry_board *ferry_board_join(struct ferry_place *place, unsigned place_index,
+                                     const struct ferry_board_params *params);
+
+/* All have joined: the name is removed. */
+void ferry_board_settle(struct ferry_board *board);
+
+/* Leaves, and unmaps all. */
+void ferry_board_leave(struct ferry_board *board);
+
+/* Names the board, the same in each member. */
+uint32_t ferry_board_id(const struct ferry_board *board);
+
+/* By which of several boards two processes meet: the least, the same for both. */
+uint64_t ferry_board_preference(const struct ferry_board *board);
+
+/* Whether the process with this rank and nonce is a member: proof that it maps the same memory. */
+bool ferry_board_has(const struct ferry_board *board, uint32_t rank, const uint8_t nonce[16]);
+
+enum ferry_liveness { FERRY_ALIVE, FERRY_LEFT, FERRY_DEAD };
+/* pid, unless NULL: of the process as seen from this PID namespace, or 0. */
+enum ferry_liveness ferry_board_liveness(const struct ferry_board *board, uint32_t rank, int *pid);
+
+/* A member's probe: where it lies in its memory, and what it holds. */
+uint64_t ferry_board_probe(const struct ferry_board *board, uint32_t rank, uint8_t probe[16]);
+
+/* The processors that a member may run on, as it said when it joined. */
+void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus);
+
+/* Takes length bytes (rounded up to pages) of the segment, with memory behind them, and maps them.
+ * Errors: -ENOSPC, -ENOMEM. */
+int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory);
+
+/* Maps what another member took. Errors: -EPROTO not within the segment; -ENOSPC, -ENOMEM. */
+int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory);
+void ferry_board_unmap(void *memory, size_t length);
+
+/* Gives memory behind a range back; its content is lost. */
+void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length);
+
+/* Tells member `to` a number (not 0): where and how it finds the ring from here to there.
+ * Errors: -ENOSPC. */
+int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number);
+
+/* The count of calls of ferry_board_tell() to this process: to be polled, cheap. */
+uint32_t ferry_board_knocks(const struct ferry_board *board);
+
+/* What member `from` told this process, or 0. Valid after the count of knocks has changed. */
+uint64_t ferry_board_told(const struct ferry_board *board, uint32_t from);
+
+const struct ferry_place *ferry_board_place(const struct ferry_board *board);
+enum ferry_segment_kind ferry_board_kind(const struct ferry_board *board);
+
+#endif

@@ -1,0 +1,174 @@
+/*
+ * A ring: a one-way queue of packets in memory that two processes map, one writer, one reader.
+ *
+ * Each packet takes one slot of a cache line, which also holds a payload of up to 48 bytes; so a
+ * small message moves one line from writer to reader. Longer payloads lie in the ring's byte area,
+ * in order. Where in that area is never written down: both sides count alike. What the reader has
+ * taken it tells in a line of its own, now and then.
+ *
+ * The reader trusts nothing: it reads a slot's head once, checks it, and computes positions from
+ * counters that only it can write.
+ */
+#ifndef FERRY_RING_H
+#define FERRY_RING_H
+
+#include <errno.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "copy.h"
+#include "wire.h"
+
+#define FERRY_LINE 64
+#define FERRY_SLOT_DATA 48
+
+/* The first 8 bytes of struct ferry_head as one number, whose store publishes the slot. */
+struct ferry_slot {
+    _Atomic uint64_t tag; /* seq | type << 32 | flags << 40 | length << 48 */
+    uint64_t word;
+    uint8_t data[FERRY_SLOT_DATA];
+};
+
+_Static_assert(sizeof(struct ferry_slot) == FERRY_LINE, "a slot is a line");
+
+/* In front of the slots. */
+struct ferry_ring_control {
+    alignas(FERRY_LINE) _Atomic uint64_t slots_taken; /* written by the reader */
+    _Atomic uint64_t bytes_taken;
+    alignas(FERRY_LINE) uint8_t reserved[FERRY_LINE];
+};
+
+/* One side's private view. */
+struct ferry_ring {
+    struct ferry_slot *slots;
+    uint64_t count;       /* packets written, or taken */
+    uint64_t known_taken; /* writer: as last read; reader: as last told */
+    uint32_t slot_mask;
+    uint32_t slot_room; /* how many slots there are */
+    uint8_t *bytes;
+    uint64_t byte_count; /* bytes of the area passed so far, by writing or taking */
+    uint64_t byte_base;  /* byte_count when the present area came into use */
+    uint64_t known_bytes_taken;
+    size_t byte_room;
+    struct ferry_ring_control *control;
+};
+
+/* Bytes of memory for a ring: control and slots. */
+static inline size_t ferry_ring_size(uint32_t slots)
+{
+    return sizeof(struct ferry_ring_control) + (size_t) slots * sizeof(struct ferry_slot);
+}
+
+/* Begins to use memory (zeroed when fresh) as a ring, with a byte area. slots and room are powers
+ * of two. */
+void ferry_ring_init(struct ferry_ring *ring, void *memory, uint32_t slots, void *bytes, size_t room);
+
+/* From the next packet on, uses another byte area. Both sides do it at the same packet. */
+void ferry_ring_change_bytes(struct ferry_ring *ring, void *bytes, size_t room);
+
+/* The longest payload a packet may have. */
+static inline size_t ferry_ring_payload_max(const struct ferry_ring *ring)
+{
+    size_t half = ring->byte_room / 2;
+
+    return half < FERRY_PAYLOAD_MAX ? half : FERRY_PAYLOAD_MAX;
+}
+
+/* ---- Writer ---- */
+
+static inline bool ferry_ring_has_slot(struct ferry_ring *ring)
+{
+    if (__builtin_expect(ring->count - ring->known_taken < ring->slot_room, 1))
+        return true;
+    ring->known_taken = atomic_load_explicit(&ring->control->slots_taken, memory_order_acquire);
+    return ring->count - ring->known_taken < ring->slot_room;
+}
+
+/* Where in the byte area the next length bytes go, or NULL: no room yet. */
+uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length);
+
+static inline struct ferry_slot *ferry_ring_slot(struct ferry_ring *ring)
+{
+    return &ring->slots[ring->count & ring->slot_mask];
+}
+
+/* Makes the next slot, whose word and data are written, visible to the reader. */
+static inline void ferry_ring_publish(struct ferry_ring *ring, uint8_t type, uint8_t flags,
+                                      uint16_t length)
+{
+    struct ferry_slot *slot = ferry_ring_slot(ring);
+    uint64_t tag = (uint32_t) ++ring->count | (uint64_t) type << 32 | (uint64_t) flags << 40 |
+                   (uint64_t) length << 48;
+
+    atomic_store_explicit(&slot->tag, tag, memory_order_release);
+}
+
+/* ---- Reader ---- */
+
+/* Looks for the next packet: fills head and payload and returns 1; 0 none; -EPROTO nonsense. */
+static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *head,
+                                  const uint8_t **payload);
+
+/* Gives the packet that was peeked at back to the writer. */
+static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head);
+
+/* ---- In detail ---- */
+
+/* Payloads in the byte area begin at lines and do not wrap. */
+static inline uint64_t ferry_ring_span(const struct ferry_ring *ring, size_t length, size_t *start)
+{
+    size_t whole = (length + FERRY_LINE - 1) & ~(size_t) (FERRY_LINE - 1);
+    size_t at = (size_t) (ring->byte_count - ring->byte_base) & (ring->byte_room - 1);
+    size_t skip = at + whole > ring->byte_room ? ring->byte_room - at : 0;
+
+    *start = skip ? 0 : at;
+    return skip + whole;
+}
+
+static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *head,
+                                  const uint8_t **payload)
+{
+    struct ferry_slot *slot = ferry_ring_slot(ring);
+    uint64_t tag = atomic_load_explicit(&slot->tag, memory_order_acquire);
+    size_t start;
+
+    if ((uint32_t) tag != (uint32_t) (ring->count + 1))
+        return 0;
+    head->seq = (uint32_t) tag;
+    head->type = (uint8_t) (tag >> 32);
+    head->flags = (uint8_t) (tag >> 40);
+    head->length = (uint16_t) (tag >> 48);
+    head->word = slot->word;
+    *payload = slot->data;
+    if (__builtin_expect(head->length > FERRY_SLOT_DATA, 0)) {
+        if (head->length > ferry_ring_payload_max(ring))
+            return -EPROTO;
+        ferry_ring_span(ring, head->length, &start);
+        *payload = ring->bytes + start;
+    }
+    return 1;
+}
+
+static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head)
+{
+    size_t start;
+
+    ring->count++;
+    if (head->length > FERRY_SLOT_DATA) {
+        ring->byte_count += ferry_ring_span(ring, head->length, &start);
+        if (ring->byte_count - ring->known_bytes_taken >= ring->byte_room / 8) {
+            ring->known_bytes_taken = ring->byte_count;
+            atomic_store_explicit(&ring->control->bytes_taken, ring->byte_count,
+                                  memory_order_release);
+        }
+    }
+    if (ring->count - ring->known_taken >= ring->slot_room / 4) {
+        ring->known_taken = ring->count;
+        atomic_store_explicit(&ring->control->slots_taken, ring->count, memory_order_release);
+    }
+}
+
+#endif

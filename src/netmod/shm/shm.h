@@ -1,0 +1,71 @@
+/*
+ * The shared-memory transport's own types.
+ */
+#ifndef FERRY_SHM_H
+#define FERRY_SHM_H
+
+#include "board.h"
+#include "ring.h"
+#include "transport.h"
+
+/* What lies at an offset of a board and is mapped here. */
+struct ferry_extent {
+    uint64_t offset;
+    size_t length;
+    void *memory; /* NULL: none */
+};
+
+/* Packets of the transport's own: the word of a FERRY_PKT_TRANSPORT. */
+enum ferry_shm_word {
+    FERRY_SHM_GROW = 1,      /* payload: u64 offset, u64 room: from here on the byte area is there */
+    FERRY_SHM_MEM_WANT,      /* these four: see copy.c */
+    FERRY_SHM_MEM_CHALLENGE,
+    FERRY_SHM_MEM_DOOR,
+    FERRY_SHM_MEM_SENT,
+};
+
+/* How one process reads another's memory. */
+enum ferry_copy_way { FERRY_COPY_UNTRIED, FERRY_COPY_CMA, FERRY_COPY_ASKING, FERRY_COPY_MEM, FERRY_COPY_NONE };
+
+struct ferry_copier {
+    enum ferry_copy_way way;
+    int pid;    /* for CMA */
+    int fd;     /* for MEM, or -1 */
+    int socket; /* at which a descriptor is awaited, or -1 */
+    char name[FERRY_NAME_SIZE];
+    uint8_t asked[16], own[16]; /* challenges of both sides while a descriptor is handed over */
+};
+
+struct ferry_shm_endpoint {
+    struct ferry_endpoint base;
+    struct ferry_board *board;
+    uint32_t rank;
+    bool writing, reading; /* which rings are there */
+    bool may_grow;
+    struct ferry_ring tx, rx;
+    struct ferry_extent tx_ring, tx_bytes, rx_ring, rx_bytes;
+    struct ferry_copier copier; /* of the peer's memory, to here */
+    struct ferry_copier giver;  /* challenges while ours is handed to the peer */
+};
+
+static inline struct ferry_shm_endpoint *ferry_shm_endpoint(struct ferry_endpoint *endpoint)
+{
+    return (struct ferry_shm_endpoint *) endpoint;
+}
+
+/* ---- copy.c: single copies ---- */
+
+void ferry_copier_init(struct ferry_copier *copier);
+void ferry_copier_close(struct ferry_copier *copier, struct ferry_place *place);
+
+/* ferry_transport_ops.fetch */
+ssize_t ferry_shm_fetch(struct ferry_endpoint *endpoint, uint64_t address, void *to, size_t length);
+
+/* A packet about the hand-over of a descriptor. Returns 0 or -EPROTO. */
+int ferry_copy_receive(struct ferry_shm_endpoint *endpoint, const struct ferry_head *head,
+                       const void *payload);
+
+/* For people. */
+const char *ferry_copy_describe(const struct ferry_shm_endpoint *endpoint);
+
+#endif

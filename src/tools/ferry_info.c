@@ -1,0 +1,111 @@
+/*
+ * ferry_info: what this libferry is and how it is set up.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "ferry.h"
+#include "wire.h"
+
+static const char usage[] =
+    "usage: ferry_info [option]\n"
+    "  -c, --config   show the FERRY_* variables: value, what it means, default, what is allowed\n"
+    "  -v, --version  show the version\n"
+    "  -h, --help     show this\n";
+
+static int show_version(void)
+{
+    printf("Ferry %s, wire format %d\n", FERRY_VERSION_STRING, FERRY_WIRE_VERSION);
+#ifdef HAVE_LIBFABRIC
+    printf("transports: shm fabric\n");
+#else
+    printf("transports: shm\n");
+#endif
+    return 0;
+}
+
+/* Shows what a job started from here would have, so bad values (which are reported) make it fail. */
+static int show_config(void)
+{
+    struct ferry_config config;
+    int errors = ferry_config_read(&config, environ, stderr);
+
+    ferry_config_print(&config, stdout);
+    return errors != 0;
+}
+
+/* ---- The table as a part of a manual page ---- */
+
+static void put_roff(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if (*text == '-')
+            fputs("\\-", stdout);
+        else if (*text == '\\')
+            fputs("\\e", stdout);
+        else if (*text == '\'')
+            fputs("\\(aq", stdout);
+        else
+            putchar(*text);
+    }
+}
+
+static int show_manual(void)
+{
+    for (size_t i = 0; i < ferry_config_row_count; i++) {
+        const struct ferry_config_row *row = &ferry_config_rows[i];
+
+        printf(".TP\n.B ");
+        put_roff(row->name);
+        printf("\n\\&");
+        put_roff(row->help);
+        printf(".\n.br\nDefault: ");
+        put_roff(row->default_text[0] != '\0' ? row->default_text : "empty");
+        if (row->allowed[0] != '\0') {
+            printf("; allowed: ");
+            put_roff(row->allowed);
+        }
+        if (row->unit[0] != '\0')
+            printf("; unit: %s", row->unit);
+        printf(".\n");
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", no_argument, NULL, 'c'},
+        {"version", no_argument, NULL, 'v'},
+        {"help", no_argument, NULL, 'h'},
+        {"man", no_argument, NULL, 'm'}, /* for the build */
+        {NULL, 0, NULL, 0},
+    };
+    int option = getopt_long(argc, argv, "cvh", options, NULL);
+    int status = 0;
+
+    if (optind < argc)
+        option = '?'; /* nothing else is understood */
+    switch (option) {
+    case 'c':
+        status = show_config();
+        break;
+    case 'v':
+        status = show_version();
+        break;
+    case 'm':
+        status = show_manual();
+        break;
+    case 'h':
+        fputs(usage, stdout);
+        break;
+    default:
+        fputs(usage, stderr);
+        return 2;
+    }
+    return fflush(stdout) != 0 || ferror(stdout) ? 1 : status;
+}

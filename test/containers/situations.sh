@@ -1,0 +1,483 @@
+# The tests, one function each: in which containers the ranks of a job sit, or what is wrong there, and
+# how they must reach each other. Sourced by run-all inside a sandbox, after lib.sh; $programs is the
+# folder of the test programs.
+
+log=$FERRY_SANDBOX/log
+export FERRY_REPORT=yes
+
+# ---- What the tests are made of ----
+
+fail() {
+    echo "not so: $*" >&2
+    return 1
+}
+
+# Runs a command; its output is in $log.out and $log.err, and shown. Its status is in $status.
+run() {
+    echo "+ $*"
+    status=0
+    "$@" > "$log.out" 2> "$log.err" < /dev/null || status=$?
+    head -c 20000 "$log.out" "$log.err"
+    return 0
+}
+
+# The command ends well: the program, or one of several, said that it passed.
+passes() {
+    run "$@"
+    [ $status = 0 ] || fail "status $status"
+    grep -qx passed "$log.out" || fail "it did not say that it passed"
+}
+
+# What the ranks of the last command reported: all others were reached this way.
+by() {
+    local way=$1
+    grep -q '^ferry: .*peer [^:]*: ' "$log.err" || fail "nothing was reported"
+    ! grep '^ferry: .*peer [^:]*: ' "$log.err" | grep -v "peer [^:]*: $way" ||
+        fail "these were not reached by $way"
+}
+
+# says WORDS...: the last command said a line on standard error that has them all (in any case).
+says() {
+    local lines word
+    lines=$(cat "$log.err")
+    for word; do
+        lines=$(grep -i -e "$word" <<< "$lines") || fail "no line has: $*"
+    done
+}
+
+# Nothing but folders is left in the places that Ferry uses, in each container named.
+nothing_left() {
+    local name left
+    for name; do
+        left=$("$FERRY_SANDBOX/enter-$name" sh -c 'for d in /run/ferry /dev/shm /tmp; do
+            [ ! -d $d ] || find $d -xdev ! -type d ! -name "try*" ! -path "*/ferry-sandbox.*"
+        done')
+        [ -z "$left" ] || fail "left in $name: $left"
+    done
+}
+
+# Each of the programs, by one rank in each of the containers named a,b or more.
+each_of() {
+    local list=$1 way=$2 places=$3 program ranks
+    for program in $list; do
+        case $program in
+        any_source | collectives | rma | where) ranks=4 ;;
+        *) ranks=2 ;;
+        esac
+        passes job "$places" -n $ranks "$programs/$program"
+        by "$way"
+    done
+}
+most="pt2pt any_source datatypes cancel collectives rma threads spawn partitioned fork"
+some="pt2pt collectives rma"
+
+common_dir() {
+    mkdir -p /run/ferry
+    chmod 1777 /run/ferry
+}
+
+# Two containers with everything of their own but /run/ferry.
+two_with_directory() {
+    common_dir
+    container a share=/run/ferry:/run/ferry "$@"
+    container b share=/run/ferry:/run/ferry "$@"
+}
+
+needs_root() {
+    [ "$(cut -c 1-40 /proc/self/uid_map | tr -s ' ')" = " 0 0 4294967295" ] ||
+        skip "needs root"
+}
+
+skip() {
+    echo "skipped: $*"
+    exit 77
+}
+
+# ---- Where the ranks are ----
+
+same_container() {
+    local program
+    container a
+    for program in $most; do
+        passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/$program"
+        by shm
+    done
+    passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 4 "$programs/any_source"
+    by shm
+    nothing_left a
+}
+
+network_in_common() {
+    container a net=host
+    container b net=host
+    each_of "$some spawn threads" shm a,b
+    nothing_left a b
+}
+
+directory_in_common() {
+    two_with_directory
+    each_of "$most" shm a,b
+    nothing_left a b
+}
+
+# As in one pod of Kubernetes: network and a directory, each with its own of the rest.
+pod() {
+    common_dir
+    container a share=/run/ferry:/run/ferry
+    container b net=a share=/run/ferry:/run/ferry
+    each_of "$some" shm a,b
+    nothing_left a b
+}
+
+host_and_container() {
+    common_dir
+    container a share=/run/ferry:/run/ferry
+    each_of "$some" shm host,a
+    each_of "where spawn" shm a,host
+    nothing_left a host
+}
+
+# One launcher outside that starts each rank in a container of its own.
+container_for_each_rank() {
+    local program
+    for program in where $some; do
+        passes "$FERRY_PREFIX/bin/mpiexec" -n 4 "$containers_dir/own" net=host "$programs/$program"
+        by shm
+    done
+    # The same without a network: not even a loopback interface is up.
+    common_dir
+    for program in where $some; do
+        passes "$FERRY_PREFIX/bin/mpiexec" -n 4 "$containers_dir/own" share=/run/ferry:/run/ferry \
+            "$programs/$program"
+        by shm
+    done
+    nothing_left host
+}
+
+user_namespaces() {
+    two_with_directory user=own
+    each_of "$some threads" shm a,b
+    nothing_left a b
+}
+
+# Two users to the kernel: they meet only in the directory that is named.
+user_namespaces_of_two_users() {
+    needs_root
+    common_dir
+    container a share=/run/ferry:/run/ferry user=100000
+    container b share=/run/ferry:/run/ferry user=200000
+    FERRY_DIR=/run/ferry each_of "$some" shm a,b
+    nothing_left a b
+    each_of where fabric a,b
+}
+
+equal_names_and_pids() {
+    local name
+    two_with_directory hostname=node
+    for name in a b; do
+        echo "127.0.1.1 node" >> "$FERRY_SANDBOX/hosts"
+        inside $name sh -c 'echo 5000 > /proc/sys/kernel/ns_last_pid'
+    done
+    passes job a,b -n 2 "$programs/where"
+    by shm
+    [ "$(sed -n 's/^rank . //p' "$log.out" | sort -u | wc -l)" = 1 ] || fail "names or pids differ"
+    each_of "$some" shm a,b
+    nothing_left a b
+}
+
+nothing_in_common() {
+    container a
+    container b
+    each_of "$most" fabric a,b
+    passes job a,b -n 4 "$programs/where"
+    says 'share.* host' 'mount\|directory\|FERRY_DIR'
+    [ "$(grep -i 'share.* host' "$log.err" | wc -l)" = 1 ] || fail "the advice is given more than once"
+    nothing_left a b
+}
+
+# The first interface of both leads nowhere though it is up and in one network.
+interfaces() {
+    container a dead_end=yes
+    container b dead_end=yes
+    each_of "where $some" fabric a,b
+    FERRY_FABRIC_INTERFACE=eth1 each_of where fabric a,b
+    FERRY_FABRIC_INTERFACE=10.77.0.0/24 each_of where fabric a,b
+}
+
+# Memory is shared by a with b, and by b with c, but not by a with c.
+not_transitive() {
+    local dir
+    for dir in one two; do
+        mkdir "/run/$dir"
+        chmod 1777 "/run/$dir"
+    done
+    container a share=/run/one:/run/one
+    container b share=/run/one:/run/one share=/run/two:/run/two
+    container c share=/run/two:/run/two
+    local program
+    for program in where collectives rma; do
+        FERRY_DIR=/run/one,/run/two passes job a,b,c -n 3 "$programs/$program"
+        says 'rank 0.*peer 1: shm'
+        says 'rank 1.*peer 2: shm'
+        says 'rank 0.*peer 2: fabric'
+    done
+    nothing_left a b c
+}
+
+# Two jobs that start each by itself, one in each container, meet at a port.
+two_jobs_connect() {
+    local kind
+    for kind in shared apart; do
+        [ $kind = apart ] || common_dir
+        rm -f "$FERRY_SANDBOX/port"
+        if [ $kind = shared ]; then
+            two_with_directory
+        else
+            container c
+            container d
+        fi
+        local first=a second=b
+        [ $kind = shared ] || first=c second=d
+        job $first -n 2 "$programs/jobs" server "$FERRY_SANDBOX/port" > "$log.server" 2>&1 &
+        passes job $second -n 2 "$programs/jobs" client "$FERRY_SANDBOX/port"
+        wait $! || fail "the server ended with $?: $(cat "$log.server")"
+        grep -qx passed "$log.server" || fail "the server did not say that it passed"
+    done
+}
+
+# Two jobs in the same directory at the same time don't meet.
+two_jobs_at_once() {
+    local i
+    two_with_directory
+    for i in 1 2 3; do
+        job a,b -n 2 "$programs/collectives" > "$log.other" 2>&1 &
+        passes job b,a -n 2 "$programs/pt2pt"
+        by shm
+        wait $! || fail "the other job ended with $?: $(cat "$log.other")"
+    done
+    nothing_left a b
+}
+
+# ---- What is chosen by variables ----
+
+segment_memfd() {
+    two_with_directory
+    FERRY_SEGMENT=memfd each_of "$some" 'shm.*memfd' a,b
+}
+
+segment_file() {
+    mount -t tmpfs -o mode=1777,size=256m tmpfs "$(common_dir && echo /run/ferry)"
+    two_with_directory
+    FERRY_SEGMENT=file each_of "$some" 'shm.*file' a,b
+    FERRY_SEGMENT=file each_of "where any_source" 'shm.*file' host,a
+    nothing_left a b host
+}
+
+copy_none() {
+    two_with_directory
+    FERRY_COPY=none each_of "$some datatypes" shm a,b
+}
+
+copy_mem() {
+    two_with_directory
+    FERRY_COPY=mem FERRY_FETCH_MIN=64K each_of "$some datatypes" shm a,b
+}
+
+copy_cma() {
+    container a
+    local program
+    for program in $some; do
+        FERRY_COPY=cma FERRY_FETCH_MIN=64K passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 \
+            "$programs/$program"
+        by shm
+    done
+    # Refused by the kernel from one container to the other: it goes another way.
+    two_with_directory
+    FERRY_COPY=cma FERRY_FETCH_MIN=64K each_of "$some" shm a,b
+}
+
+fabric_only() {
+    container c
+    local program
+    for program in $some; do
+        FERRY_TRANSPORTS=fabric passes inside c "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/$program"
+        by fabric
+    done
+}
+
+shm_only_and_nothing_in_common() {
+    container a
+    container b
+    FERRY_TRANSPORTS=shm run job a,b -n 2 "$programs/where"
+    [ $status != 0 ] || fail "ended well"
+    [ $status -lt 128 ] || fail "was killed: $status"
+    says 'ferry: ' 'FERRY_TRANSPORTS\|reach'
+}
+
+bad_value() {
+    container a
+    FERRY_SPIN=quick run inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    [ $status != 0 ] || fail "ended well"
+    says 'ferry: ' FERRY_SPIN quick
+    FERRY_RING_SLOTS=100 run inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    [ $status != 0 ] || fail "ended well"
+    says 'ferry: ' FERRY_RING_SLOTS 'power of two'
+}
+
+unknown_name() {
+    container a
+    FERRY_SPIM=10us passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    says FERRY_SPIM 'FERRY_SPIN\b'
+    by shm
+}
+
+# ---- What is scarce or missing ----
+
+tiny_dev_shm() {
+    two_with_directory shm=64k
+    each_of "$some" shm a,b
+    FERRY_SEGMENT=file,memfd each_of "where any_source" shm a,b
+    nothing_left a b
+}
+
+no_dev_shm() {
+    two_with_directory shm=none
+    each_of "$some" shm a,b
+    nothing_left a b
+}
+
+# The only directory in common is too small for a segment: TCP, with a line that says so.
+tiny_directory() {
+    common_dir
+    mount -t tmpfs -o mode=1777,size=64k tmpfs /run/ferry
+    container a share=/run/ferry:/run/ferry
+    container b share=/run/ferry:/run/ferry
+    FERRY_SEGMENT=file each_of "where any_source collectives" fabric a,b
+    says 'ferry: ' '/run/ferry'
+    nothing_left a b
+}
+
+read_only_root() {
+    two_with_directory root=ro
+    each_of "$some" shm a,b
+    nothing_left a b
+}
+
+low_limits() {
+    two_with_directory
+    local limits='ulimit -n 64; ulimit -l 64; ulimit -f 16; exec "$0"'
+    local program
+    for program in where any_source collectives; do
+        passes job a,b -n 4 sh -c "$limits" "$programs/$program"
+        by shm
+        FERRY_SEGMENT=file,memfd passes job a,b -n 4 sh -c "$limits" "$programs/$program"
+    done
+}
+
+# One message of more than 2^31 bytes.
+big_counts() {
+    [ "$(awk '/MemAvailable/ { print int($2 / 1048576) }' /proc/meminfo)" -ge 7 ] ||
+        skip "needs 7 GiB of free memory"
+    two_with_directory
+    each_of big shm a,b
+    container c
+    container d
+    each_of big fabric c,d
+}
+
+# More ranks than processors: waiting must not cost what the work of others needs.
+crowd() {
+    two_with_directory
+    passes job a,b -n 8 "$programs/crowd" 2000
+    by shm
+}
+
+# ---- What dies ----
+
+# ends_by_itself WAY WHERE MODE RANKS: the last rank is killed, the others must end with a message
+# within 20 seconds.
+ends_by_itself() {
+    local where=$1 mode=$2 ranks=$3 begin=$SECONDS
+    run timeout -k 1 40 "$FERRY_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec \
+        "$containers_dir/enter" -iface br0 -disable-auto-cleanup -hosts "$where" -n "$ranks" \
+        "$programs/killed" "$mode"
+    [ $((SECONDS - begin)) -lt 20 ] || fail "took $((SECONDS - begin)) seconds"
+    [ $status != 0 ] || fail "ended well"
+    says 'rank\|node' 'error\|abort\|ferry'
+    says 'peer\|process\|connection' 'lost\|died\|dead\|gone\|end\|clos\|fail'
+}
+
+killed_rank() {
+    two_with_directory
+    local mode
+    for mode in fatal return; do
+        ends_by_itself a,b $mode 2
+        ends_by_itself a,b $mode 4
+        ends_by_itself a,a $mode 2
+    done
+    [ "$(grep -c 'rank . ends: ' "$log.err")" = 1 ] || fail "not every other rank got an error"
+    passes job a,b -n 2 "$programs/where"
+    by shm
+    nothing_left a b
+}
+
+killed_rank_files() {
+    common_dir
+    mount -t tmpfs -o mode=1777,size=256m tmpfs /run/ferry
+    two_with_directory
+    export FERRY_SEGMENT=file
+    ends_by_itself a,b return 4
+    passes job a,b -n 2 "$programs/where"
+    by shm
+    nothing_left a b
+}
+
+killed_rank_fabric() {
+    container a
+    container b
+    ends_by_itself a,b fatal 2
+    ends_by_itself a,b return 2
+}
+
+# All at once, in mid-message: nobody is there to clean up but the next job.
+killed_job() {
+    local segment
+    two_with_directory
+    for segment in memfd file; do
+        FERRY_SEGMENT=$segment job a,b -n 4 "$programs/any_source" > /dev/null 2>&1 &
+        sleep 1
+        inside a pkill -KILL any_source || true
+        inside b pkill -KILL any_source || true
+        wait $! || true
+        FERRY_SEGMENT=$segment run job a,b -n 2 "$programs/where"
+        passes job a,b -n 2 "$programs/where"
+        nothing_left a b
+    done
+}
+
+# A rank that is stopped for a while lives.
+paused_rank() {
+    two_with_directory
+    job a,b -n 2 "$programs/any_source" > "$log.out" 2> "$log.err" &
+    local i
+    for i in 1 2 3; do
+        sleep 0.2
+        inside b pkill -STOP any_source || true
+        sleep 3
+        inside b pkill -CONT any_source || true
+    done
+    wait $! || fail "ended with $?: $(cat "$log.err")"
+    grep -qx passed "$log.out" || fail "it did not say that it passed"
+    by shm
+}
+
+# ---- Programs of others ----
+
+# What Debian's mpicc compiled runs on this library.
+debians_program() {
+    command -v mpicc.mpich > /dev/null || skip "no mpicc.mpich"
+    mpicc.mpich -O2 -o "$FERRY_SANDBOX/foreign" "$programs/source/pt2pt.c" -w
+    two_with_directory
+    passes job a,b -n 2 env LD_LIBRARY_PATH="$FERRY_PREFIX/lib" "$FERRY_SANDBOX/foreign"
+    by shm
+}

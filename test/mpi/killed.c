@@ -1,0 +1,45 @@
+/*
+ * The last rank dies in the middle of a long message. The others must not wait for it for ever: with
+ * errors that return they see one, and say so.
+ */
+#include "check.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+enum { TAG = 1, LENGTH = 8 << 20 };
+
+static void *killer(void *arg)
+{
+    usleep((useconds_t) (intptr_t) arg);
+    kill(getpid(), SIGKILL);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    check_start(&argc, &argv, 2);
+    char *buffer = check_malloc(LENGTH), text[MPI_MAX_ERROR_STRING];
+    int victim = check_size - 1, error = MPI_SUCCESS, length;
+    MPI_Barrier(MPI_COMM_WORLD);
+    if (argc > 1 && strcmp(argv[1], "return") == 0)
+        MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+    if (check_rank == victim) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, killer, (void *) (intptr_t) 200000);
+    }
+    for (double end = MPI_Wtime() + 30; MPI_Wtime() < end && error == MPI_SUCCESS;) {
+        if (check_rank == victim)
+            for (int r = 0; r < victim; r++)
+                MPI_Send(buffer, LENGTH, MPI_BYTE, r, TAG, MPI_COMM_WORLD);
+        else
+            error = MPI_Recv(buffer, LENGTH, MPI_BYTE, victim, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+    }
+    if (error == MPI_SUCCESS)
+        strcpy(text, "no error");
+    else
+        MPI_Error_string(error, text, &length);
+    fprintf(stderr, "rank %d ends: %s\n", check_rank, text);
+    /* MPI_Finalize would wait for the dead. */
+    _exit(error == MPI_SUCCESS ? 3 : 4);
+}
