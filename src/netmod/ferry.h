@@ -46,7 +46,7 @@ typedef struct ferry_params {
     uint32_t rank;               /* which of the processes that start together this one is */
     uint32_t size;               /* how many start together */
     uint64_t carried_bits;       /* of match words: transported, but never compared */
-    void *user;                  /* handed to the callbacks below and to handlers of active messages */
+    void *user; /* handed to the callbacks below and to handlers of active messages */
     /* A peer died or broke the protocol; why is a sentence for the user. Called at most once for a
      * peer, inside progress, after its requests ended with an error. May be NULL. */
     void (*peer_lost)(void *user, ferry_peer_t *peer, int error, const char *why);
@@ -131,10 +131,10 @@ struct ferry_request {
     ferry_done_fn done;           /* called once, inside progress */
     const ferry_stream_t *stream; /* NULL: contiguous; else buffer is handed to it as arg */
 
-    int status;      /* 0 or a negative errno; -EMSGSIZE: a message longer than the buffer, its
+    int status;         /* 0 or a negative errno; -EMSGSIZE: a message longer than the buffer, its
                         beginning was stored */
-    size_t length;   /* bytes received and stored */
-    uint64_t match;  /* the message's match word, for receives */
+    size_t length;      /* bytes received and stored */
+    uint64_t match;     /* the message's match word, for receives */
     ferry_peer_t *peer; /* its sender, for receives */
 
     uint64_t internal[16];
@@ -154,14 +154,14 @@ enum {
     FERRY_SYNC = 1, /* finished only when a receive has matched */
 };
 
-int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length, unsigned flags,
-               ferry_request_t *request);
+int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length,
+               unsigned flags, ferry_request_t *request);
 
 /* Sends at once what is small, without a request: 0 sent, -EAGAIN use ferry_send(), or an error. */
 int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length);
 
-int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *buffer, size_t length,
-               ferry_request_t *request);
+int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *buffer,
+               size_t length, ferry_request_t *request);
 
 /* Takes a posted receive back: 0, and done will not be called; -EBUSY when a message is already
  * being received, and done will be called. */
@@ -179,19 +179,21 @@ bool ferry_probe(ferry_context_t *context, uint64_t match, uint64_t ignore, ferr
                  ferry_message_t **message);
 
 /* Receives a message that was taken out, and consumes it. buffer may be shorter (length 0 drops). */
-int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length, ferry_request_t *request);
+int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length,
+                       ferry_request_t *request);
 
 /* ---- Active messages ---- */
 
-#define FERRY_AM_IDS 64          /* ids are below */
-#define FERRY_AM_HEADER_MAX 512  /* bytes */
+#define FERRY_AM_IDS 64         /* ids are below */
+#define FERRY_AM_HEADER_MAX 512 /* bytes */
 
 /* Called inside progress. header is a private copy, valid during the call, 16-byte aligned. The
  * payload is either all at data (valid during the call; read it once, others may write there), or,
  * with message not NULL, still on its way: the handler keeps message and receives it with
  * ferry_message_recv(), there or later. A handler may send and post. */
-typedef void (*ferry_am_fn)(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
-                            const void *data, size_t length, ferry_message_t *message);
+typedef void (*ferry_am_fn)(void *user, ferry_peer_t *peer, const void *header,
+                            size_t header_length, const void *data, size_t length,
+                            ferry_message_t *message);
 
 /* Errors: -EINVAL id out of range. */
 int ferry_am_register(ferry_context_t *context, unsigned id, ferry_am_fn handler);
@@ -210,7 +212,8 @@ size_t ferry_am_eager_max(ferry_peer_t *peer, size_t header_length);
 #define FERRY_MEMORY_KEY_MAX 32
 
 /* Opens [base, base+length) to gets and puts of all peers. Errors: -ENOMEM. */
-int ferry_memory_export(ferry_context_t *context, void *base, size_t length, ferry_memory_t **memory);
+int ferry_memory_export(ferry_context_t *context, void *base, size_t length,
+                        ferry_memory_t **memory);
 void ferry_memory_close(ferry_memory_t *memory);
 /* Writes the key that peers need; returns its length. */
 int ferry_memory_key(ferry_memory_t *memory, void *key);
@@ -219,8 +222,8 @@ int ferry_memory_key(ferry_memory_t *memory, void *key);
  * bytes are in place. status -EFAULT: not within what the peer exports. */
 int ferry_get(ferry_peer_t *peer, const void *key, uint64_t offset, void *buffer, size_t length,
               ferry_request_t *request);
-int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer, size_t length,
-              ferry_request_t *request);
+int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer,
+              size_t length, ferry_request_t *request);
 
 #ifdef __cplusplus
 }

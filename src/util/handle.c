@@ -27,8 +27,8 @@ static int grow(struct ferry_handles *handles)
     if (!entries)
         return -1;
     for (uint32_t i = handles->count; i < count; i++)
-        entries[i] = (struct ferry_handle_entry){
-            .generation = 1, .next_free = i + 1 < count ? i + 1 : NO_ENTRY};
+        entries[i] = (struct ferry_handle_entry){.generation = 1,
+                                                 .next_free = i + 1 < count ? i + 1 : NO_ENTRY};
     handles->first_free = handles->count;
     handles->entries = entries;
     handles->count = count;

@@ -12,7 +12,7 @@ struct ferry_link {
 };
 
 #define ferry_container(pointer, type, member) \
-    ((type *) (void *) ((char *) (pointer) - offsetof(type, member)))
+    ((type *) (void *) ((char *) (pointer) -offsetof(type, member)))
 
 static inline void ferry_link_init(struct ferry_link *head)
 {

@@ -29,14 +29,14 @@ container() {
     local join=()
     case $net in
     own | host) ;;
-    *) join=(nsenter --net="/proc/$(cat "$FERRY_SANDBOX/pid-$net")/ns/net") ;;
+    *) join=(nsenter --net="/proc/$(cat "$SANDBOX/pid-$net")/ns/net") ;;
     esac
     exec {fd}< <(${join[@]+"${join[@]}"} "$containers_dir/own" "${attributes[@]}" \
         bash -c 'echo $OWN_PID; exec > /dev/null < /dev/null; sleep infinity & while :; do wait; done')
     local pid
     read -r pid <&"$fd" || { echo "container $name could not be made" >&2; return 1; }
     exec {fd}<&-
-    echo "$pid" > "$FERRY_SANDBOX/pid-$name"
+    echo "$pid" > "$SANDBOX/pid-$name"
 
     local as=(--preserve-credentials)
     case $user in
@@ -45,11 +45,11 @@ container() {
     *) as=(--user --setuid 0 --setgid 0) ;;
     esac
     printf '#!/bin/sh\nexec nsenter --target %s --mount --net --pid --ipc --uts --cgroup %s -- "$@"\n' \
-        "$pid" "${as[*]-}" > "$FERRY_SANDBOX/enter-$name"
-    chmod 755 "$FERRY_SANDBOX/enter-$name"
+        "$pid" "${as[*]-}" > "$SANDBOX/enter-$name"
+    chmod 755 "$SANDBOX/enter-$name"
 
     local number=$((10 + containers_made)) to=eth0
-    echo "10.77.0.$number $name" >> "$FERRY_SANDBOX/hosts"
+    echo "10.77.0.$number $name" >> "$SANDBOX/hosts"
     [ "$net" = own ] || return 0
     local in_net=(nsenter --target "$pid" --net)
     "${in_net[@]}" ip link set lo up
@@ -71,12 +71,12 @@ container() {
 inside() {
     local name=$1
     shift
-    "$FERRY_SANDBOX/enter-$name" "$@"
+    "$SANDBOX/enter-$name" "$@"
 }
 
 job() {
     local names=$1
     shift
-    "$FERRY_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec "$containers_dir/enter" -iface br0 \
+    "$MPI_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec "$containers_dir/enter" -iface br0 \
         -hosts "$names" "$@"
 }

@@ -1,10 +1,10 @@
 # Fresh directories in the mount namespace of whoever sources this.
 
-# fresh_dirs DIR=SIZE...: an empty tmpfs on each directory, in which the paths of FERRY_KEEP are seen
+# fresh_dirs DIR=SIZE...: an empty tmpfs on each directory, in which the paths of SANDBOX_KEEP are seen
 # again. /dev/shm=none: a /dev without shm.
 fresh_dirs() {
     local each dir size path fd kept
-    IFS=: read -r -a kept <<< "$FERRY_KEEP"
+    IFS=: read -r -a kept <<< "$SANDBOX_KEEP"
     for each; do
         dir=${each%%=*} size=${each#*=}
         local paths=() fds=()

@@ -2,7 +2,7 @@
 # how they must reach each other. Sourced by run-all inside a sandbox, after lib.sh; $programs is the
 # folder of the test programs.
 
-log=$FERRY_SANDBOX/log
+log=$SANDBOX/log
 export FERRY_REPORT=yes
 
 # ---- What the tests are made of ----
@@ -49,7 +49,7 @@ says() {
 nothing_left() {
     local name left
     for name; do
-        left=$("$FERRY_SANDBOX/enter-$name" sh -c 'for d in /run/ferry /dev/shm /tmp; do
+        left=$("$SANDBOX/enter-$name" sh -c 'for d in /run/ferry /dev/shm /tmp; do
             [ ! -d $d ] || find $d -xdev ! -type d ! -name "try*" ! -path "*/ferry-sandbox.*"
         done')
         [ -z "$left" ] || fail "left in $name: $left"
@@ -99,12 +99,15 @@ same_container() {
     local program
     container a
     for program in $most; do
-        passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/$program"
+        passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/$program"
         by shm
     done
-    passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 4 "$programs/any_source"
+    passes inside a "$MPI_PREFIX/bin/mpiexec" -n 4 "$programs/any_source"
     by shm
     nothing_left a
+    unset FERRY_REPORT
+    passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    [ ! -s "$log.err" ] || fail "it has something to say though all is well"
 }
 
 network_in_common() {
@@ -141,13 +144,13 @@ host_and_container() {
 container_for_each_rank() {
     local program
     for program in where $some; do
-        passes "$FERRY_PREFIX/bin/mpiexec" -n 4 "$containers_dir/own" net=host "$programs/$program"
+        passes "$MPI_PREFIX/bin/mpiexec" -n 4 "$containers_dir/own" net=host "$programs/$program"
         by shm
     done
     # The same without a network: not even a loopback interface is up.
     common_dir
     for program in where $some; do
-        passes "$FERRY_PREFIX/bin/mpiexec" -n 4 "$containers_dir/own" share=/run/ferry:/run/ferry \
+        passes "$MPI_PREFIX/bin/mpiexec" -n 4 "$containers_dir/own" share=/run/ferry:/run/ferry \
             "$programs/$program"
         by shm
     done
@@ -175,7 +178,7 @@ equal_names_and_pids() {
     local name
     two_with_directory hostname=node
     for name in a b; do
-        echo "127.0.1.1 node" >> "$FERRY_SANDBOX/hosts"
+        echo "127.0.1.1 node" >> "$SANDBOX/hosts"
         inside $name sh -c 'echo 5000 > /proc/sys/kernel/ns_last_pid'
     done
     passes job a,b -n 2 "$programs/where"
@@ -229,7 +232,7 @@ two_jobs_connect() {
     local kind
     for kind in shared apart; do
         [ $kind = apart ] || common_dir
-        rm -f "$FERRY_SANDBOX/port"
+        rm -f "$SANDBOX/port"
         if [ $kind = shared ]; then
             two_with_directory
         else
@@ -238,8 +241,8 @@ two_jobs_connect() {
         fi
         local first=a second=b
         [ $kind = shared ] || first=c second=d
-        job $first -n 2 "$programs/jobs" server "$FERRY_SANDBOX/port" > "$log.server" 2>&1 &
-        passes job $second -n 2 "$programs/jobs" client "$FERRY_SANDBOX/port"
+        job $first -n 2 "$programs/jobs" server "$SANDBOX/port" > "$log.server" 2>&1 &
+        passes job $second -n 2 "$programs/jobs" client "$SANDBOX/port"
         wait $! || fail "the server ended with $?: $(cat "$log.server")"
         grep -qx passed "$log.server" || fail "the server did not say that it passed"
     done
@@ -287,7 +290,7 @@ copy_cma() {
     container a
     local program
     for program in $some; do
-        FERRY_COPY=cma FERRY_FETCH_MIN=64K passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 \
+        FERRY_COPY=cma FERRY_FETCH_MIN=64K passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 \
             "$programs/$program"
         by shm
     done
@@ -300,7 +303,7 @@ fabric_only() {
     container c
     local program
     for program in $some; do
-        FERRY_TRANSPORTS=fabric passes inside c "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/$program"
+        FERRY_TRANSPORTS=fabric passes inside c "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/$program"
         by fabric
     done
 }
@@ -316,17 +319,17 @@ shm_only_and_nothing_in_common() {
 
 bad_value() {
     container a
-    FERRY_SPIN=quick run inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    FERRY_SPIN=quick run inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/where"
     [ $status != 0 ] || fail "ended well"
     says 'ferry: ' FERRY_SPIN quick
-    FERRY_RING_SLOTS=100 run inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    FERRY_RING_SLOTS=100 run inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/where"
     [ $status != 0 ] || fail "ended well"
     says 'ferry: ' FERRY_RING_SLOTS 'power of two'
 }
 
 unknown_name() {
     container a
-    FERRY_SPIM=10us passes inside a "$FERRY_PREFIX/bin/mpiexec" -n 2 "$programs/where"
+    FERRY_SPIM=10us passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/where"
     says FERRY_SPIM 'FERRY_SPIN\b'
     by shm
 }
@@ -398,7 +401,7 @@ crowd() {
 # within 20 seconds.
 ends_by_itself() {
     local where=$1 mode=$2 ranks=$3 begin=$SECONDS
-    run timeout -k 1 40 "$FERRY_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec \
+    run timeout -k 1 40 "$MPI_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec \
         "$containers_dir/enter" -iface br0 -disable-auto-cleanup -hosts "$where" -n "$ranks" \
         "$programs/killed" "$mode"
     [ $((SECONDS - begin)) -lt 20 ] || fail "took $((SECONDS - begin)) seconds"
@@ -476,8 +479,8 @@ paused_rank() {
 # What Debian's mpicc compiled runs on this library.
 debians_program() {
     command -v mpicc.mpich > /dev/null || skip "no mpicc.mpich"
-    mpicc.mpich -O2 -o "$FERRY_SANDBOX/foreign" "$programs/source/pt2pt.c" -w
+    mpicc.mpich -O2 -o "$SANDBOX/foreign" "$programs/source/pt2pt.c" -w
     two_with_directory
-    passes job a,b -n 2 env LD_LIBRARY_PATH="$FERRY_PREFIX/lib" "$FERRY_SANDBOX/foreign"
+    passes job a,b -n 2 env LD_LIBRARY_PATH="$MPI_PREFIX/lib" "$SANDBOX/foreign"
     by shm
 }

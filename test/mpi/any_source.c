@@ -41,9 +41,10 @@ static void flood(int many, int longest, int pause_us, bool any_tag)
             MPI_Get_count(&status, MPI_BYTE, &count);
             CHECK(i < many && count == length_of(source, i, longest),
                   "message %d of rank %d has %d bytes", i, source, count);
-            CHECK(!any_tag || status.MPI_TAG == i % 100, "message %d of rank %d has tag %d", i, source,
-                  status.MPI_TAG);
-            CHECK_DATA(buffer, count, (uint64_t) source << 32 | i, "message %d of rank %d", i, source);
+            CHECK(!any_tag || status.MPI_TAG == i % 100, "message %d of rank %d has tag %d", i,
+                  source, status.MPI_TAG);
+            CHECK_DATA(buffer, count, (uint64_t) source << 32 | i, "message %d of rank %d", i,
+                       source);
             if (left % 1000 == 0)
                 usleep(pause_us / 50);
         }
@@ -63,14 +64,15 @@ static void questions(int many)
             question[1] = i;
             MPI_Send(question, 2, MPI_INT, 0, TAG, MPI_COMM_WORLD);
             MPI_Recv(answer, 2, MPI_INT, 0, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
-            CHECK(answer[0] == check_rank && answer[1] == -i, "answer %d, %d to question %d", answer[0],
-                  answer[1], i);
+            CHECK(answer[0] == check_rank && answer[1] == -i, "answer %d, %d to question %d",
+                  answer[0], answer[1], i);
         }
     } else {
         for (int left = many * (check_size - 1); left > 0; left--) {
             MPI_Status status;
             MPI_Recv(question, 2, MPI_INT, MPI_ANY_SOURCE, TAG, MPI_COMM_WORLD, &status);
-            CHECK(question[0] == status.MPI_SOURCE, "from %d, says %d", status.MPI_SOURCE, question[0]);
+            CHECK(question[0] == status.MPI_SOURCE, "from %d, says %d", status.MPI_SOURCE,
+                  question[0]);
             answer[0] = question[0];
             answer[1] = -question[1];
             MPI_Send(answer, 2, MPI_INT, status.MPI_SOURCE, TAG, MPI_COMM_WORLD);

@@ -15,15 +15,15 @@
 
 static int check_rank, check_size;
 
-#define CHECK(condition, ...)                                                                      \
-    do {                                                                                           \
-        if (!(condition)) {                                                                        \
-            char check_text[512];                                                                  \
-            snprintf(check_text, sizeof(check_text), __VA_ARGS__);                                 \
-            fprintf(stderr, "%s:%d: rank %d: not so: %s: %s\n", __FILE__, __LINE__, check_rank,    \
-                    #condition, check_text);                                                       \
-            MPI_Abort(MPI_COMM_WORLD, 1);                                                          \
-        }                                                                                          \
+#define CHECK(condition, ...)                                                                   \
+    do {                                                                                        \
+        if (!(condition)) {                                                                     \
+            char check_text[512];                                                               \
+            snprintf(check_text, sizeof(check_text), __VA_ARGS__);                              \
+            fprintf(stderr, "%s:%d: rank %d: not so: %s: %s\n", __FILE__, __LINE__, check_rank, \
+                    #condition, check_text);                                                    \
+            MPI_Abort(MPI_COMM_WORLD, 1);                                                       \
+        }                                                                                       \
     } while (0)
 
 /* Word i of a buffer's contents: no two seeds or places give the same. */
@@ -58,14 +58,14 @@ __attribute__((unused)) static int64_t differs(const void *buffer, size_t length
     return memcmp(from + 8 * i, &word, length % 8) != 0 ? (int64_t) (8 * i) : -1;
 }
 
-#define CHECK_DATA(buffer, length, seed, ...)                                                      \
-    do {                                                                                           \
-        int64_t check_at = differs(buffer, length, seed);                                          \
-        if (check_at >= 0) {                                                                       \
-            fprintf(stderr, "wrong data at byte %lld of %zu\n", (long long) check_at,              \
-                    (size_t) (length));                                                            \
-            CHECK(!"wrong data", __VA_ARGS__);                                                     \
-        }                                                                                          \
+#define CHECK_DATA(buffer, length, seed, ...)                                         \
+    do {                                                                              \
+        int64_t check_at = differs(buffer, length, seed);                             \
+        if (check_at >= 0) {                                                          \
+            fprintf(stderr, "wrong data at byte %lld of %zu\n", (long long) check_at, \
+                    (size_t) (length));                                               \
+            CHECK(!"wrong data", __VA_ARGS__);                                        \
+        }                                                                             \
     } while (0)
 
 __attribute__((unused)) static void *check_malloc(size_t length)

@@ -21,7 +21,8 @@ static void all_equal(const long *data, int count, int owner, const char *what)
 
 static void one_to_all(int count)
 {
-    long *data = check_malloc(count * sizeof(long)), *all = check_malloc(count * sizeof(long) * size);
+    long *data = check_malloc(count * sizeof(long)),
+         *all = check_malloc(count * sizeof(long) * size);
     for (int root = 0; root < size; root++) {
         for (int i = 0; i < count; i++)
             data[i] = rank == root ? value(root, i) : -1;
@@ -90,8 +91,8 @@ static void all_to_all(int count)
     for (int r = 0; r < size; r++)
         all_equal(in + (size_t) r * count, count, r, "iallgather");
     for (int i = 0; i < count; i++)
-        CHECK(sum[i] == 1000003L * size * (size - 1) / 2 + (long) size * i, "iallreduce of %d: [%d] is %ld",
-              count, i, sum[i]);
+        CHECK(sum[i] == 1000003L * size * (size - 1) / 2 + (long) size * i,
+              "iallreduce of %d: [%d] is %ld", count, i, sum[i]);
     free(sum);
     free(mine);
     free(out);
@@ -112,13 +113,14 @@ static void not_commutative(void *in, void *inout, int *length, MPI_Datatype *ty
 
 static void reductions(int count)
 {
-    double *mine = check_malloc(count * sizeof(double)), *sum = check_malloc(count * sizeof(double));
+    double *mine = check_malloc(count * sizeof(double)),
+           *sum = check_malloc(count * sizeof(double));
     for (int i = 0; i < count; i++)
         mine[i] = rank + i;
     MPI_Allreduce(mine, sum, count, MPI_DOUBLE, MPI_SUM, comm);
     for (int i = 0; i < count; i++)
-        CHECK(sum[i] == size * (size - 1) / 2.0 + (double) size * i, "allreduce of %d: [%d] is %g", count,
-              i, sum[i]);
+        CHECK(sum[i] == size * (size - 1) / 2.0 + (double) size * i, "allreduce of %d: [%d] is %g",
+              count, i, sum[i]);
     memset(sum, 0, count * sizeof(double));
     MPI_Scan(mine, sum, count, MPI_DOUBLE, MPI_MAX, comm);
     for (int i = 0; i < count; i++)

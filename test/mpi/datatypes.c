@@ -6,7 +6,7 @@
 
 enum { TAG = 4, KINDS = 6 };
 
-static const char *const kind_names[KINDS] = {"vector",  "indexed", "struct",
+static const char *const kind_names[KINDS] = {"vector",  "indexed",  "struct",
                                               "resized", "subarray", "vector of structs"};
 
 /* A type of n pieces. Its packed size is even in doubles only for some. */
@@ -63,7 +63,8 @@ static void one(int kind, int n, bool type_at_sender, bool type_at_receiver, boo
     MPI_Type_size(type, &size);
     MPI_Type_get_extent(type, &lower, &extent);
     MPI_Type_get_true_extent(type, &true_lower, &true_extent);
-    size_t room = (size_t) (true_lower + true_extent > extent ? true_lower + true_extent : extent) + 64;
+    size_t room = (size_t) (true_lower + true_extent > extent ? true_lower + true_extent : extent) +
+                  64;
     char *packed = check_malloc(size), *buffer = check_malloc(room), *wanted = check_malloc(room);
     fill(packed, size, n * 10 + kind);
     if (check_rank == sender) {
@@ -82,8 +83,8 @@ static void one(int kind, int n, bool type_at_sender, bool type_at_receiver, boo
             memset(buffer, 0x5a, room);
             MPI_Recv(buffer, 1, type, sender, TAG, MPI_COMM_WORLD, &status);
             spread(wanted, room, packed, size, type);
-            CHECK(memcmp(buffer, wanted, room) == 0, "%s of %d pieces, %d bytes", kind_names[kind], n,
-                  size);
+            CHECK(memcmp(buffer, wanted, room) == 0, "%s of %d pieces, %d bytes", kind_names[kind],
+                  n, size);
         } else {
             MPI_Recv(buffer, size, MPI_BYTE, sender, TAG, MPI_COMM_WORLD, &status);
             CHECK(memcmp(buffer, packed, size) == 0, "%s of %d pieces, %d bytes, packed",

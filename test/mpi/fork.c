@@ -13,8 +13,8 @@ static void exchange(uint64_t seed)
     int right = (check_rank + 1) % check_size, left = (check_rank + check_size - 1) % check_size;
     for (int length = 1; length <= LENGTH; length *= 10) {
         fill(out, length, seed + check_rank);
-        MPI_Sendrecv(out, length, MPI_BYTE, right, TAG, in, length, MPI_BYTE, left, TAG, MPI_COMM_WORLD,
-                     MPI_STATUS_IGNORE);
+        MPI_Sendrecv(out, length, MPI_BYTE, right, TAG, in, length, MPI_BYTE, left, TAG,
+                     MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         CHECK_DATA(in, length, seed + left, "%d bytes", length);
     }
 }
@@ -30,7 +30,8 @@ int main(int argc, char **argv)
             exit(i % 2 == 0 ? 0 : system("true"));
         exchange(100 * i + 50);
         int status;
-        CHECK(waitpid(child, &status, 0) == child && status == 0, "the child ended with %d", status);
+        CHECK(waitpid(child, &status, 0) == child && status == 0, "the child ended with %d",
+              status);
         exchange(100 * i + 70);
     }
     return check_end();

@@ -16,13 +16,15 @@ int main(int argc, char **argv)
         MPI_Open_port(MPI_INFO_NULL, port);
         snprintf(other, sizeof(other), "%s.new", argv[2]);
         FILE *file = fopen(other, "w");
-        CHECK(file != NULL && fputs(port, file) >= 0 && fclose(file) == 0, "can't write %.400s", other);
+        CHECK(file != NULL && fputs(port, file) >= 0 && fclose(file) == 0, "can't write %.400s",
+              other);
         CHECK(rename(other, argv[2]) == 0, "can't write %.400s", argv[2]);
     } else if (check_rank == 0) {
         FILE *file = NULL;
         for (int i = 0; i < 600 && (file = fopen(argv[2], "r")) == NULL; i++)
             usleep(50000);
-        CHECK(file != NULL && fgets(port, sizeof(port), file) != NULL, "no port in %.400s", argv[2]);
+        CHECK(file != NULL && fgets(port, sizeof(port), file) != NULL, "no port in %.400s",
+              argv[2]);
         fclose(file);
     }
     if (server)

@@ -33,7 +33,8 @@ int main(int argc, char **argv)
             for (int r = 0; r < victim; r++)
                 MPI_Send(buffer, LENGTH, MPI_BYTE, r, TAG, MPI_COMM_WORLD);
         else
-            error = MPI_Recv(buffer, LENGTH, MPI_BYTE, victim, TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            error = MPI_Recv(buffer, LENGTH, MPI_BYTE, victim, TAG, MPI_COMM_WORLD,
+                             MPI_STATUS_IGNORE);
     }
     if (error == MPI_SUCCESS)
         strcpy(text, "no error");

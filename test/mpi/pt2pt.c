@@ -5,12 +5,13 @@
 #include "check.h"
 
 enum mode { SEND, BSEND, SSEND, RSEND, ISEND, IBSEND, ISSEND, IRSEND, PERSISTENT, MODES };
-static const char *const mode_names[MODES] = {"send",  "bsend",  "ssend",  "rsend",     "isend",
+static const char *const mode_names[MODES] = {"send",   "bsend",  "ssend",  "rsend",     "isend",
                                               "ibsend", "issend", "irsend", "persistent"};
 
-static const int sizes[] = {0,     1,     7,     8,     63,     64,      65,      255,     256,
-                            1000,  1024,  4095,  4096,  4097,   8193,    16384,   32767,   32768,
-                            65535, 65536, 65537, 131072, 1000001, 1048576, 1048579, 4194304, 16777216};
+static const int sizes[] = {0,      1,       7,       8,       63,      64,      65,
+                            255,    256,     1000,    1024,    4095,    4096,    4097,
+                            8193,   16384,   32767,   32768,   65535,   65536,   65537,
+                            131072, 1000001, 1048576, 1048579, 4194304, 16777216};
 enum { SIZES = sizeof(sizes) / sizeof(sizes[0]), LONGEST = 16777216, GUARD = 64 };
 enum { ATTACHED = LONGEST + 4096 + MPI_BSEND_OVERHEAD };
 enum { DATA = 5, GO = 6, ORDER = 7 };
@@ -32,14 +33,30 @@ static void send_in_mode(enum mode mode, int length)
 {
     MPI_Request request = MPI_REQUEST_NULL;
     switch (mode) {
-    case SEND: MPI_Send(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD); break;
-    case BSEND: MPI_Bsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD); break;
-    case SSEND: MPI_Ssend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD); break;
-    case RSEND: MPI_Rsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD); break;
-    case ISEND: MPI_Isend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request); break;
-    case IBSEND: MPI_Ibsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request); break;
-    case ISSEND: MPI_Issend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request); break;
-    case IRSEND: MPI_Irsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request); break;
+    case SEND:
+        MPI_Send(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD);
+        break;
+    case BSEND:
+        MPI_Bsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD);
+        break;
+    case SSEND:
+        MPI_Ssend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD);
+        break;
+    case RSEND:
+        MPI_Rsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD);
+        break;
+    case ISEND:
+        MPI_Isend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request);
+        break;
+    case IBSEND:
+        MPI_Ibsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request);
+        break;
+    case ISSEND:
+        MPI_Issend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request);
+        break;
+    case IRSEND:
+        MPI_Irsend(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request);
+        break;
     default:
         MPI_Send_init(out, length, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &request);
         MPI_Start(&request);
@@ -159,7 +176,8 @@ static void reversed(void)
         MPI_Waitall(MANY, request, MPI_STATUSES_IGNORE);
     } else {
         for (int i = MANY - 1; i >= 0; i--) {
-            MPI_Recv(in, (int) piece, MPI_BYTE, partner, 100 + i, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+            MPI_Recv(in, (int) piece, MPI_BYTE, partner, 100 + i, MPI_COMM_WORLD,
+                     MPI_STATUS_IGNORE);
             CHECK_DATA(in, piece - i, 2000 + i, "tag %d", 100 + i);
         }
     }
@@ -223,7 +241,8 @@ static void too_long(void)
             memset(in, 0x5a, length + GUARD);
             int error = MPI_Recv(in, room, MPI_BYTE, partner, DATA, MPI_COMM_WORLD, &status);
             MPI_Error_class(error, &class);
-            CHECK(class == MPI_ERR_TRUNCATE, "%d bytes into %d: error class %d", length, room, class);
+            CHECK(class == MPI_ERR_TRUNCATE, "%d bytes into %d: error class %d", length, room,
+                  class);
             for (int i = 0; i < GUARD; i++)
                 CHECK(in[room + i] == 0x5a, "%d bytes into %d: written past the end", length, room);
             memset(in, 0x5a, length + GUARD);

@@ -62,8 +62,8 @@ static void fences(MPI_Win window, long *base, const char *kind)
         MPI_Put(out, n / 3 + 1, MPI_LONG, right, 0, 1, thirds, window);
         MPI_Win_fence(0, window);
         for (int i = 0; i < n; i++)
-            CHECK(base[i] == (i % 3 == 0 ? 100 + i / 3 : i), "put of thirds (%s): [%d] is %ld", kind, i,
-                  base[i]);
+            CHECK(base[i] == (i % 3 == 0 ? 100 + i / 3 : i), "put of thirds (%s): [%d] is %ld",
+                  kind, i, base[i]);
         memset(in, 0, sizeof(long) * (n / 3 + 1));
         MPI_Get(in, n / 3 + 1, MPI_LONG, right, 0, 1, thirds, window);
         MPI_Win_fence(0, window);
@@ -86,7 +86,8 @@ static void atomics(MPI_Win window, long *base)
     for (int i = 0; i < MANY; i++) {
         MPI_Fetch_and_op(&one, &got, MPI_LONG, 0, 0, MPI_SUM, window);
         MPI_Win_flush(0, window);
-        CHECK(got > last && got < (long) MANY * check_size, "counter gave %ld after %ld", got, last);
+        CHECK(got > last && got < (long) MANY * check_size, "counter gave %ld after %ld", got,
+              last);
         last = got;
         /* Every ticket is marked once. */
         MPI_Accumulate(&one, 1, MPI_LONG, 0, 10 + got, 1, MPI_LONG, MPI_SUM, window);
@@ -150,8 +151,8 @@ static void locks(MPI_Win window, long *base)
         MPI_Get_accumulate(out, n, MPI_LONG, in, n, MPI_LONG, 0, 0, n, MPI_LONG, MPI_SUM, window);
         MPI_Win_unlock(0, window);
         for (int i = 0; i < n; i++)
-            CHECK(in[i] == in[0] && in[i] < check_size, "get_accumulate of %d: [%d] is %ld, [0] %ld", n, i,
-                  in[i], in[0]);
+            CHECK(in[i] == in[0] && in[i] < check_size,
+                  "get_accumulate of %d: [%d] is %ld, [0] %ld", n, i, in[i], in[0]);
         MPI_Barrier(MPI_COMM_WORLD);
         MPI_Win_lock(MPI_LOCK_SHARED, 0, 0, window);
         MPI_Get(in, n, MPI_LONG, 0, 0, n, MPI_LONG, window);

@@ -47,7 +47,8 @@ static void spawned(char *program)
     MPI_Comm children;
     int errors[CHILDREN];
     char *arguments[] = {"child", NULL};
-    MPI_Comm_spawn(program, arguments, CHILDREN, MPI_INFO_NULL, 0, MPI_COMM_WORLD, &children, errors);
+    MPI_Comm_spawn(program, arguments, CHILDREN, MPI_INFO_NULL, 0, MPI_COMM_WORLD, &children,
+                   errors);
     for (int i = 0; check_rank == 0 && i < CHILDREN; i++)
         CHECK(errors[i] == MPI_SUCCESS, "child %d not spawned", i);
     talk(children, false);

@@ -26,8 +26,8 @@ static void *ping_pong(void *arg)
             memset(buffer, 0, length);
             MPI_Recv(buffer, longest, MPI_BYTE, partner, 60 + me, comm, &status);
         } else {
-            MPI_Recv(buffer, longest, MPI_BYTE, i % 3 == 0 ? MPI_ANY_SOURCE : partner, 50 + me, comm,
-                     &status);
+            MPI_Recv(buffer, longest, MPI_BYTE, i % 3 == 0 ? MPI_ANY_SOURCE : partner, 50 + me,
+                     comm, &status);
             MPI_Send(buffer, length, MPI_BYTE, partner, 60 + me, comm);
         }
         MPI_Get_count(&status, MPI_BYTE, &count);

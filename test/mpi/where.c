@@ -14,7 +14,8 @@ int main(int argc, char **argv)
         int out = check_rank * 1000 + r, in = -1;
         if (r == check_rank)
             continue;
-        MPI_Sendrecv(&out, 1, MPI_INT, r, 1, &in, 1, MPI_INT, r, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+        MPI_Sendrecv(&out, 1, MPI_INT, r, 1, &in, 1, MPI_INT, r, 1, MPI_COMM_WORLD,
+                     MPI_STATUS_IGNORE);
         CHECK(in == r * 1000 + check_rank, "rank %d sent %d", r, in);
     }
     return check_end();

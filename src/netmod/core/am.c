@@ -23,7 +23,8 @@ size_t ferry_am_eager_max(ferry_peer_t *peer, size_t header_length)
 {
     struct ferry_endpoint *endpoint = ferry_peer_endpoint(peer);
 
-    return endpoint && endpoint->packet_max > header_length ? endpoint->packet_max - header_length : 0;
+    return endpoint && endpoint->packet_max > header_length ? endpoint->packet_max - header_length
+                                                            : 0;
 }
 
 static int push_am(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
@@ -74,7 +75,8 @@ int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t he
     if (unlikely(header_length > FERRY_AM_HEADER_MAX))
         return -EMSGSIZE;
     if (length == 0) {
-        result = ferry_answer(endpoint, FERRY_PKT_AM, word_of(id, header_length), header, header_length);
+        result = ferry_answer(endpoint, FERRY_PKT_AM, word_of(id, header_length), header,
+                              header_length);
         return result ? result : 1;
     }
     op = ferry_op(request, struct ferry_send_op);
@@ -114,8 +116,8 @@ int ferry_on_am(struct ferry_endpoint *endpoint, const struct ferry_head *head, 
     ferry_context_t *context = endpoint->transport->context;
     alignas(16) uint8_t header[FERRY_AM_HEADER_MAX];
     size_t header_length;
-    ferry_am_fn handler =
-        unpack(context, head->word, payload, head->length, header, &header_length);
+    ferry_am_fn handler = unpack(context, head->word, payload, head->length, header,
+                                 &header_length);
 
     if (!handler)
         return -EPROTO;

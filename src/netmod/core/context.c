@@ -112,10 +112,27 @@ static void report(ferry_context_t *context)
     }
 }
 
+/* Forgets what an endpoint still had to do. */
+static void drop_work(struct ferry_endpoint *endpoint)
+{
+    struct ferry_pending *lists[2] = {endpoint->core.first, endpoint->core.streams};
+
+    for (unsigned i = 0; i < 2; i++)
+        for (struct ferry_pending *pending = lists[i], *next; pending; pending = next) {
+            next = pending->next;
+            ferry_pending_drop(pending);
+        }
+    if (endpoint->core.assembly && !endpoint->core.assembly->queued)
+        free(endpoint->core.assembly);
+}
+
 void ferry_close(ferry_context_t *context)
 {
     if (ferry_config()->report)
         report(context);
+    for (uint32_t i = 0; i < context->peer_count; i++)
+        if (context->peers[i]->endpoint)
+            drop_work(context->peers[i]->endpoint);
     ferry_recv_close(context);
     for (unsigned i = 0; i < context->active_count; i++)
         context->active[i]->ops->close(context->active[i]);

@@ -103,13 +103,14 @@ struct ferry_context {
     ferry_params_t params;
     uint8_t nonce[16];
     struct ferry_match match;
-    struct ferry_transport *transports[FERRY_TRANSPORTS_MAX]; /* as in ferry_transports; NULL: unused */
-    struct ferry_transport *active[FERRY_TRANSPORTS_MAX];     /* those that progress visits */
+    struct ferry_transport
+        *transports[FERRY_TRANSPORTS_MAX];                /* as in ferry_transports; NULL: unused */
+    struct ferry_transport *active[FERRY_TRANSPORTS_MAX]; /* those that progress visits */
     unsigned active_count;
     ferry_am_fn handlers[FERRY_AM_ALL_IDS];
-    struct ferry_endpoint *busy;                /* have something to send */
+    struct ferry_endpoint *busy;                 /* have something to send */
     struct ferry_recv_op *fetching, *last_fetch; /* receives that fetch, in order */
-    struct ferry_handles handles;               /* of ferry_handled objects */
+    struct ferry_handles handles;                /* of ferry_handled objects */
     ferry_peer_t **peers;
     uint32_t peer_count, peer_room;
     struct ferry_invitation {
@@ -119,12 +120,16 @@ struct ferry_context {
     uint64_t last_housekeeping_ns, idle_since_ns;
     uint32_t idle;
     bool crowded; /* more processes than processors */
-    struct ferry_peers_seen *seen; /* what the addresses say; until ferry_settle() */
 };
 
 /* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */
 
-enum ferry_handle_kind { FERRY_HANDLE_SEND = 1, FERRY_HANDLE_RECV, FERRY_HANDLE_MEMORY, FERRY_HANDLE_RMA };
+enum ferry_handle_kind {
+    FERRY_HANDLE_SEND = 1,
+    FERRY_HANDLE_RECV,
+    FERRY_HANDLE_MEMORY,
+    FERRY_HANDLE_RMA
+};
 
 /* Kinds travel in the lowest bits of the pointer, which alignment leaves free. */
 static inline uint64_t ferry_handle_make(ferry_context_t *context, enum ferry_handle_kind kind,
@@ -178,21 +183,30 @@ void ferry_peers_free(ferry_context_t *context);
 int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, const void *payload,
                  size_t length);
 
-int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                 const void *payload);
 int ferry_on_done(struct ferry_endpoint *endpoint, const struct ferry_head *head);
 
 /* Makes an operation one that offers its message (RTS, AM_RTS) and waits to be called for it.
  * Errors: -ENOMEM. */
 int ferry_offer_init(struct ferry_send_op *op);
+/* Frees what the core keeps for something that will not be sent any more. */
+void ferry_pending_drop(struct ferry_pending *pending);
+
 void ferry_send_finish(struct ferry_pending *pending, int status);
 
 /* ---- recv.c ---- */
 
-int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
-int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
-int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
-int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
-int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload);
+int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload);
+int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                  const void *payload);
+int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                 const void *payload);
+int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                  const void *payload);
 
 /* A bounded part of the receives that fetch. Returns the number of events. */
 int ferry_fetch_progress(ferry_context_t *context);
@@ -200,14 +214,13 @@ int ferry_fetch_progress(ferry_context_t *context);
 /* Ends receives and unexpected messages that hang on a lost peer. */
 void ferry_recv_peer_lost(ferry_peer_t *peer, int error);
 
-void ferry_recv_complete(ferry_request_t *request, int status);
-
 /* Drops all that no receive has taken. */
 void ferry_recv_close(ferry_context_t *context);
 
 /* ---- am.c, rma.c ---- */
 
-int ferry_on_am(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload);
+int ferry_on_am(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                const void *payload);
 int ferry_on_am_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                     const void *payload);
 void ferry_rma_init(ferry_context_t *context);

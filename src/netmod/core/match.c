@@ -61,7 +61,8 @@ struct ferry_posted *ferry_match_take(struct ferry_match *table, uint64_t match)
     return posted;
 }
 
-struct ferry_unexpected *ferry_match_find(struct ferry_match *table, uint64_t match, uint64_t ignore)
+struct ferry_unexpected *ferry_match_find(struct ferry_match *table, uint64_t match,
+                                          uint64_t ignore)
 {
     struct ferry_link *list;
 

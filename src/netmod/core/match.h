@@ -44,7 +44,8 @@ void ferry_match_add(struct ferry_match *table, struct ferry_unexpected *message
 struct ferry_posted *ferry_match_take(struct ferry_match *table, uint64_t match);
 
 /* The earliest message that fits, left in place, or NULL. */
-struct ferry_unexpected *ferry_match_find(struct ferry_match *table, uint64_t match, uint64_t ignore);
+struct ferry_unexpected *ferry_match_find(struct ferry_match *table, uint64_t match,
+                                          uint64_t ignore);
 
 static inline void ferry_match_remove_posted(struct ferry_posted *posted)
 {

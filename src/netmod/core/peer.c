@@ -24,9 +24,8 @@ struct address {
 
 static void own_address(ferry_context_t *context, struct address *address)
 {
-    *address = (struct address){.magic = ADDRESS_MAGIC,
-                                .wire = FERRY_WIRE_VERSION,
-                                .rank = (int32_t) context->params.rank};
+    *address = (struct address){
+        .magic = ADDRESS_MAGIC, .wire = FERRY_WIRE_VERSION, .rank = (int32_t) context->params.rank};
     sscanf(FERRY_VERSION_STRING, "%hhu.%hhu.%hhu", &address->release[0], &address->release[1],
            &address->release[2]);
     memcpy(address->job, context->job.id, sizeof(address->job));
@@ -47,7 +46,8 @@ int ferry_address(ferry_context_t *context, void *to)
 
         if (!transport || length + 2 > FERRY_ADDRESS_MAX)
             continue;
-        part = transport->ops->address(transport, bytes + length + 2, FERRY_ADDRESS_MAX - length - 2);
+        part = transport->ops->address(transport, bytes + length + 2,
+                                       FERRY_ADDRESS_MAX - length - 2);
         if (!part)
             continue;
         bytes[length] = (uint8_t) i;
@@ -110,11 +110,12 @@ static int check(ferry_context_t *context, const struct address *address, size_t
     if (address->wire == FERRY_WIRE_VERSION)
         return 0;
     own_address(context, &own);
-    ferry_log(FERRY_LOG_ERROR,
-              "process %d uses Ferry %u.%u.%u (wire version %u), this one Ferry " FERRY_VERSION_STRING
-              " (wire version %u): they can't talk; install the same version everywhere",
-              address->rank, address->release[0], address->release[1], address->release[2],
-              address->wire, own.wire);
+    ferry_log(
+        FERRY_LOG_ERROR,
+        "process %d uses Ferry %u.%u.%u (wire version %u), this one Ferry " FERRY_VERSION_STRING
+        " (wire version %u): they can't talk; install the same version everywhere",
+        address->rank, address->release[0], address->release[1], address->release[2], address->wire,
+        own.wire);
     return -EPROTO;
 }
 
@@ -130,7 +131,8 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
         if (!transport)
             continue;
         for (size_t at = 0; at < length; at += 2u + parts[at + 1])
-            if (parts[at] == i && transport->ops->reach(transport, peer, parts + at + 2, parts[at + 1]))
+            if (parts[at] == i &&
+                transport->ops->reach(transport, peer, parts + at + 2, parts[at + 1]))
                 peer->transport = transport;
     }
     return 0;
@@ -159,7 +161,8 @@ int ferry_peer_add(ferry_context_t *context, const void *bytes, size_t length,
     if (!peer)
         return -ENOMEM;
     *out = peer;
-    return reach(context, peer, (const uint8_t *) bytes + sizeof(address), length - sizeof(address));
+    return reach(context, peer, (const uint8_t *) bytes + sizeof(address),
+                 length - sizeof(address));
 }
 
 ferry_peer_t *ferry_core_stranger(ferry_context_t *context, const uint8_t nonce[16])

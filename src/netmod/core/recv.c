@@ -85,12 +85,18 @@ static int call_for(ferry_request_t *request)
 {
     struct ferry_recv_op *op = recv_op(request);
     struct ferry_cts cts = {.offset = op->got, .length = op->want - op->got};
+    int error;
 
     op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_RECV, op);
     if (!op->handle)
         return -ENOMEM;
     cts.handle = op->handle;
-    return ferry_answer(op->endpoint, FERRY_PKT_CTS, op->sender, &cts, sizeof(cts));
+    error = ferry_answer(op->endpoint, FERRY_PKT_CTS, op->sender, &cts, sizeof(cts));
+    if (error) {
+        ferry_handle_free(&request->peer->context->handles, op->handle);
+        op->handle = 0;
+    }
+    return error;
 }
 
 static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
@@ -145,6 +151,8 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
 {
     int result = message->error;
 
+    if (message->kind != FERRY_MSG_WHOLE && message->peer->error)
+        result = message->peer->error;
     if (result) {
         free(message);
         return result;
@@ -175,8 +183,8 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
 
 /* ---- Posting ---- */
 
-int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *buffer, size_t length,
-               ferry_request_t *request)
+int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *buffer,
+               size_t length, ferry_request_t *request)
 {
     struct ferry_recv_op *op = recv_op(request);
     struct ferry_unexpected *found;
@@ -184,6 +192,7 @@ int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *
     op->buffer = buffer;
     op->room = length;
     op->handle = 0;
+    op->posted.link.next = NULL;
     found = ferry_match_find(&context->match, match, ignore);
     if (found) {
         struct ferry_message *message = ferry_container(found, struct ferry_message, link);
@@ -230,7 +239,8 @@ bool ferry_probe(ferry_context_t *context, uint64_t match, uint64_t ignore, ferr
     return true;
 }
 
-int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length, ferry_request_t *request)
+int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length,
+                       ferry_request_t *request)
 {
     struct ferry_recv_op *op = recv_op(request);
 
@@ -255,7 +265,8 @@ static inline ferry_request_t *take_posted(ferry_context_t *context, uint64_t ma
     return ferry_request_of(ferry_container(posted, struct ferry_recv_op, posted));
 }
 
-int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload)
 {
     ferry_context_t *context = endpoint->transport->context;
     const uint8_t *data = payload;
@@ -314,7 +325,8 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
     return 0;
 }
 
-int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload)
 {
     struct ferry_message *message;
     ferry_request_t *request;
@@ -335,17 +347,20 @@ int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     else
         queue_unexpected(message);
     endpoint->core.assembly = message;
-    return add_piece(endpoint, (const uint8_t *) payload + sizeof(lead), head->length - sizeof(lead));
+    return add_piece(endpoint, (const uint8_t *) payload + sizeof(lead),
+                     head->length - sizeof(lead));
 }
 
-int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                  const void *payload)
 {
     if (!endpoint->core.assembly)
         return -EPROTO;
     return add_piece(endpoint, payload, head->length);
 }
 
-int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                 const void *payload)
 {
     ferry_context_t *context = endpoint->transport->context;
     struct ferry_message *message;
@@ -374,10 +389,11 @@ int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
     return 0;
 }
 
-int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                  const void *payload)
 {
-    struct ferry_recv_op *op =
-        ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_RECV, head->word);
+    struct ferry_recv_op *op = ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_RECV,
+                                                 head->word);
 
     if (!op || op->endpoint != endpoint || head->length > op->want - op->got)
         return -EPROTO;
@@ -476,9 +492,8 @@ void ferry_recv_peer_lost(ferry_peer_t *peer, int error)
     }
     for (struct ferry_link *link = context->match.all.next; link != &context->match.all;
          link = link->next) {
-        struct ferry_message *message =
-            ferry_container(ferry_container(link, struct ferry_unexpected, all), struct ferry_message,
-                            link);
+        struct ferry_message *message = ferry_container(
+            ferry_container(link, struct ferry_unexpected, all), struct ferry_message, link);
 
         if (message->peer == peer && message->kind != FERRY_MSG_WHOLE)
             message->error = error;

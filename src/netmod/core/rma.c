@@ -148,8 +148,8 @@ int ferry_get(ferry_peer_t *peer, const void *key, uint64_t offset, void *buffer
     return op ? ask(FERRY_AM_GET, peer, key, offset, NULL, op) : -ENOMEM;
 }
 
-int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer, size_t length,
-              ferry_request_t *request)
+int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer,
+              size_t length, ferry_request_t *request)
 {
     struct rma_op *op;
 
@@ -321,7 +321,8 @@ static void on_put(void *user, ferry_peer_t *peer, const void *header, size_t he
     }
     service->request.done = served_put;
     service->peer = peer;
-    service->answer = (struct rma_answer){.operation = ask.operation, .status = place ? 0 : -EFAULT};
+    service->answer = (struct rma_answer){.operation = ask.operation,
+                                          .status = place ? 0 : -EFAULT};
     if (ferry_message_recv(message, place, place ? length : 0, &service->request))
         served_put(&service->request);
 }

@@ -83,13 +83,15 @@ static int push_offer(struct ferry_endpoint *endpoint, struct ferry_pending *pen
         uint8_t header[FERRY_AM_HEADER_MAX];
     } lead;
     struct ferry_head head = {.type = op->type, .word = op->word};
-    struct ferry_payload payload = {.lead = &lead, .lead_length = sizeof(lead.rts) + op->header_length};
+    struct ferry_payload payload = {.lead = &lead,
+                                    .lead_length = sizeof(lead.rts) + op->header_length};
     bool contiguous = ferry_request_of(op)->stream == NULL;
 
     lead.rts = (struct ferry_rts){.handle = op->handle,
                                   .length = op->length,
                                   .address = contiguous ? (uintptr_t) op->buffer : 0};
-    memcpy(lead.header, op->header, op->header_length);
+    if (op->header_length)
+        memcpy(lead.header, op->header, op->header_length);
     head.length = (uint16_t) payload.lead_length;
     return endpoint->ops->send(endpoint, &head, &payload);
 }
@@ -119,8 +121,7 @@ static int push_stream(struct ferry_endpoint *endpoint, struct ferry_pending *pe
 
 int ferry_offer_init(struct ferry_send_op *op)
 {
-    op->handle =
-        ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_SEND, op);
+    op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_SEND, op);
     op->pending.push = push_offer;
     return op->handle ? 0 : -ENOMEM;
 }
@@ -135,8 +136,8 @@ int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, siz
     return endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
 }
 
-int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length, unsigned flags,
-               ferry_request_t *request)
+int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length,
+               unsigned flags, ferry_request_t *request)
 {
     struct ferry_endpoint *endpoint = ferry_peer_endpoint(peer);
     struct ferry_send_op *op = ferry_op(request, struct ferry_send_op);
@@ -161,8 +162,9 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
             if (!op->handle)
                 return -ENOMEM;
         }
-        op->pending.push =
-            length + (sync ? sizeof(op->handle) : 0) <= endpoint->chunk ? push_eager : push_pieces;
+        op->pending.push = length + (sync ? sizeof(op->handle) : 0) <= endpoint->chunk
+                               ? push_eager
+                               : push_pieces;
     }
     result = ferry_post(endpoint, &op->pending);
     if (result < 0 && op->handle)
@@ -193,6 +195,14 @@ static void finish_answer(struct ferry_pending *pending, int status)
     free(ferry_container(pending, struct answer, pending));
 }
 
+void ferry_pending_drop(struct ferry_pending *pending)
+{
+    if (pending->finish == finish_answer)
+        finish_answer(pending, 0);
+    else
+        free(ferry_container(pending, struct ferry_send_op, pending)->header);
+}
+
 int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, const void *payload,
                  size_t length)
 {
@@ -210,19 +220,22 @@ int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, c
     answer = malloc(sizeof(*answer) + length);
     if (!answer)
         return -ENOMEM;
-    *answer = (struct answer){.pending = {.push = push_answer, .finish = finish_answer}, .head = head};
-    memcpy(answer->payload, payload, length);
+    *answer = (struct answer){.pending = {.push = push_answer, .finish = finish_answer},
+                              .head = head};
+    if (length)
+        memcpy(answer->payload, payload, length);
     ferry_append(endpoint, &answer->pending);
     return 0;
 }
 
 /* ---- Answers that come in ---- */
 
-int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head, const void *payload)
+int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                 const void *payload)
 {
     struct ferry_cts cts;
-    struct ferry_send_op *op =
-        ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_SEND, head->word);
+    struct ferry_send_op *op = ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_SEND,
+                                                 head->word);
 
     if (head->length != sizeof(cts) || !op || op->endpoint != endpoint || !op->pending.awaiting ||
         op->pending.push != push_offer)
@@ -241,8 +254,8 @@ int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
 
 int ferry_on_done(struct ferry_endpoint *endpoint, const struct ferry_head *head)
 {
-    struct ferry_send_op *op =
-        ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_SEND, head->word);
+    struct ferry_send_op *op = ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_SEND,
+                                                 head->word);
 
     /* A message that is still being sent can't have been received. */
     if (!op || op->endpoint != endpoint || !op->pending.awaiting)

@@ -84,7 +84,8 @@ struct ferry_transport_ops {
     bool (*flushed)(struct ferry_transport *transport);
 
     /* One line for people: how this peer is reached. */
-    void (*describe)(struct ferry_transport *transport, ferry_peer_t *peer, char *text, size_t room);
+    void (*describe)(struct ferry_transport *transport, ferry_peer_t *peer, char *text,
+                     size_t room);
 };
 
 struct ferry_transport {
@@ -101,7 +102,8 @@ struct ferry_endpoint {
     uint32_t packet_max; /* bytes of payload, at most FERRY_PAYLOAD_MAX; may change */
     uint32_t chunk;      /* bytes of payload that suit pipelined streaming best */
     size_t eager_max;    /* up to this many bytes a message is sent without asking */
-    size_t fetch_min;    /* from this many bytes on, fetch() is better than a stream; SIZE_MAX: never */
+    size_t
+        fetch_min; /* from this many bytes on, fetch() is better than a stream; SIZE_MAX: never */
 
     /* The core's own; zeroed by the transport. */
     struct {

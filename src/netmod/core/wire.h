@@ -13,15 +13,15 @@
 
 enum ferry_packet_type {
     FERRY_PKT_NONE = 0,
-    FERRY_PKT_EAGER,   /* word: match; payload: the whole message */
-    FERRY_PKT_FIRST,   /* word: match; payload: u64 length of the message, then its beginning */
-    FERRY_PKT_NEXT,    /* the rest of the message that FIRST began, in order */
-    FERRY_PKT_RTS,     /* word: match; payload: struct ferry_rts */
-    FERRY_PKT_CTS,     /* word: sender's handle; payload: struct ferry_cts */
-    FERRY_PKT_DATA,    /* word: receiver's handle; payload: the next bytes */
-    FERRY_PKT_DONE,    /* word: sender's handle: the message was matched (SYNC) or fetched */
-    FERRY_PKT_AM,      /* word: id | header length << 16; payload: header, data */
-    FERRY_PKT_AM_RTS,  /* the same word; payload: struct ferry_rts, header */
+    FERRY_PKT_EAGER,     /* word: match; payload: the whole message */
+    FERRY_PKT_FIRST,     /* word: match; payload: u64 length of the message, then its beginning */
+    FERRY_PKT_NEXT,      /* the rest of the message that FIRST began, in order */
+    FERRY_PKT_RTS,       /* word: match; payload: struct ferry_rts */
+    FERRY_PKT_CTS,       /* word: sender's handle; payload: struct ferry_cts */
+    FERRY_PKT_DATA,      /* word: receiver's handle; payload: the next bytes */
+    FERRY_PKT_DONE,      /* word: sender's handle: the message was matched (SYNC) or fetched */
+    FERRY_PKT_AM,        /* word: id | header length << 16; payload: header, data */
+    FERRY_PKT_AM_RTS,    /* the same word; payload: struct ferry_rts, header */
     FERRY_PKT_TRANSPORT, /* the transport's own, never seen by the core */
     FERRY_PKT_TYPES
 };

@@ -204,7 +204,7 @@ static int make_memfd(struct ferry_board *board, unsigned place_index, const uin
         close(listener);
         return error;
     }
-    return ferry_door_open(listener, key, board->fd, &board->door);
+    return ferry_door_open(board->place, listener, key, board->fd, &board->door);
 }
 
 static int make_file(struct ferry_board *board, unsigned place_index)

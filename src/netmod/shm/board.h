@@ -22,7 +22,8 @@ struct ferry_board_params {
     const uint8_t *key;   /* the job's */
     const uint8_t *nonce; /* this process's */
     uint32_t rank, size;
-    const void *probe; /* 16 bytes of private memory, by which others test whether they can read it */
+    const void
+        *probe; /* 16 bytes of private memory, by which others test whether they can read it */
 };
 
 /* Joins the board of a place, or makes it. NULL: can't be had there (logged for debugging). */

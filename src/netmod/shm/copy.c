@@ -7,8 +7,9 @@
  * that the peer tells in the segment and keeps in its memory.
  *
  * The hand-over: the reader sends WANT with a challenge, the owner answers CHALLENGE with its own;
- * the reader binds a socket at a name that only holders of the key can compute from both, and sends
- * DOOR; the owner sends the descriptor there, with a proof of its own, and SENT.
+ * the reader listens at a name that only holders of the key can compute from both, and sends DOOR;
+ * the owner connects, sees that a process of its own user listens there, sends the descriptor with a
+ * proof of its own, and SENT. Nobody waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -57,8 +58,8 @@ static struct ferry_place *place_of(struct ferry_shm_endpoint *endpoint)
 
 /* ---- Reading ---- */
 
-static ssize_t read_with(const struct ferry_copier *copier, enum ferry_copy_way way, uint64_t address,
-                         void *to, size_t length)
+static ssize_t read_with(const struct ferry_copier *copier, enum ferry_copy_way way,
+                         uint64_t address, void *to, size_t length)
 {
     struct iovec local = {.iov_base = to, .iov_len = length};
     struct iovec remote = {.iov_base = (void *) (uintptr_t) address, .iov_len = length};
@@ -92,8 +93,8 @@ static void ask(struct ferry_shm_endpoint *endpoint)
     struct ferry_copier *copier = &endpoint->copier;
 
     ferry_random(copier->own, sizeof(copier->own));
-    if (!allowed("mem") || ferry_core_answer(&endpoint->base, FERRY_SHM_MEM_WANT, copier->own,
-                                             sizeof(copier->own)))
+    if (!allowed("mem") ||
+        ferry_core_answer(&endpoint->base, FERRY_SHM_MEM_WANT, copier->own, sizeof(copier->own)))
         give_up(endpoint);
     else
         copier->way = FERRY_COPY_ASKING;
@@ -108,6 +109,14 @@ static void choose(struct ferry_shm_endpoint *endpoint)
         copier->way = FERRY_COPY_CMA;
     else
         ask(endpoint);
+}
+
+static bool is_same_process(struct ferry_shm_endpoint *endpoint)
+{
+    int pid;
+
+    ferry_board_liveness(endpoint->board, endpoint->rank, &pid);
+    return pid == endpoint->copier.pid;
 }
 
 ssize_t ferry_shm_fetch(struct ferry_endpoint *base, uint64_t address, void *to, size_t length)
@@ -125,7 +134,8 @@ ssize_t ferry_shm_fetch(struct ferry_endpoint *base, uint64_t address, void *to,
     do
         got = read_with(copier, copier->way, address, to, length);
     while (got == -EINTR);
-    if (got > 0)
+    /* The number of a process that died may by now be another's. */
+    if (got > 0 && (copier->way != FERRY_COPY_CMA || is_same_process(endpoint)))
         return got;
     ferry_log(FERRY_LOG_INFO, "peer %u: copying by %s failed (%s), another way is used from now on",
               endpoint->rank, copier->way == FERRY_COPY_CMA ? "process_vm_readv" : "/proc/self/mem",
@@ -170,24 +180,10 @@ static int on_want(struct ferry_shm_endpoint *endpoint, const uint8_t challenge[
 static int open_door(struct ferry_shm_endpoint *endpoint)
 {
     struct ferry_copier *copier = &endpoint->copier;
-    struct ferry_place *place = place_of(endpoint);
     uint8_t proof[FERRY_PROOF_SIZE];
-    struct sockaddr_un address;
-    socklen_t length;
 
     door_name(endpoint, copier->own, copier->asked, copier->name, proof);
-    copier->socket = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (copier->socket < 0)
-        return -errno;
-    length = ferry_place_address(place, copier->name, &address);
-    if (bind(copier->socket, (struct sockaddr *) &address, length) &&
-        (errno != ENOENT || ferry_place_reopen(place) ||
-         bind(copier->socket, (struct sockaddr *) &address, length))) {
-        close(copier->socket);
-        copier->socket = -1;
-        return -EACCES;
-    }
-    return 0;
+    return ferry_meet_claim(place_of(endpoint), copier->name, &copier->socket);
 }
 
 /* The reader got CHALLENGE. */
@@ -211,22 +207,19 @@ static int hand_over(struct ferry_shm_endpoint *endpoint)
     struct ferry_copier *giver = &endpoint->giver;
     uint8_t proof[FERRY_PROOF_SIZE];
     char name[FERRY_NAME_SIZE];
-    struct sockaddr_un address;
-    socklen_t length;
     int memory, door, error;
 
     if (!allowed("mem"))
         return -EPERM;
     door_name(endpoint, giver->asked, giver->own, name, proof);
+    door = ferry_meet_knock(place_of(endpoint), name);
+    if (door < 0)
+        return door;
     memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-    if (memory < 0)
-        return -errno;
-    door = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    length = ferry_place_address(place_of(endpoint), name, &address);
-    error = door < 0 ? -errno : ferry_send_fd(door, proof, sizeof(proof), memory, &address, length);
-    close(memory);
-    if (door >= 0)
-        close(door);
+    error = memory < 0 ? -errno : ferry_send_fd(door, proof, sizeof(proof), memory);
+    if (memory >= 0)
+        close(memory);
+    close(door);
     return error;
 }
 
@@ -242,18 +235,30 @@ static int on_door(struct ferry_shm_endpoint *endpoint)
     return ferry_core_answer(&endpoint->base, FERRY_SHM_MEM_SENT, &status, sizeof(status));
 }
 
+/* Takes the descriptor that was left at the door. */
+static int take_over(struct ferry_copier *copier, const uint8_t expected[FERRY_PROOF_SIZE])
+{
+    uint8_t proof[FERRY_PROOF_SIZE];
+    int socket = accept4(copier->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), error;
+
+    if (socket < 0)
+        return -errno;
+    error = ferry_receive_fd(socket, proof, sizeof(proof), &copier->fd);
+    close(socket);
+    return error ? error : copier->fd >= 0 && ferry_proof_equal(proof, expected) ? 0 : -EACCES;
+}
+
 /* The reader got SENT. */
 static int on_sent(struct ferry_shm_endpoint *endpoint, int64_t status)
 {
     struct ferry_copier *copier = &endpoint->copier;
-    uint8_t expected[FERRY_PROOF_SIZE], proof[FERRY_PROOF_SIZE];
+    uint8_t expected[FERRY_PROOF_SIZE];
     char name[FERRY_NAME_SIZE];
 
     if (copier->way != FERRY_COPY_ASKING || copier->socket < 0)
         return -EPROTO;
     door_name(endpoint, copier->own, copier->asked, name, expected);
-    if (status || ferry_receive_fd(copier->socket, proof, sizeof(proof), &copier->fd) ||
-        copier->fd < 0 || !ferry_proof_equal(proof, expected) || !works(endpoint, FERRY_COPY_MEM))
+    if (status || take_over(copier, expected) || !works(endpoint, FERRY_COPY_MEM))
         give_up(endpoint);
     else
         copier->way = FERRY_COPY_MEM;

@@ -46,15 +46,11 @@ struct welcome {
 
 /* ---- Messages with descriptors ---- */
 
-int ferry_send_fd(int socket, const void *data, size_t length, int fd, const struct sockaddr_un *to,
-                  socklen_t to_length)
+int ferry_send_fd(int socket, const void *data, size_t length, int fd)
 {
     char control[CMSG_SPACE(sizeof(int))] = {0};
     struct iovec iov = {.iov_base = (void *) data, .iov_len = length};
-    struct msghdr message = {.msg_name = (void *) to,
-                             .msg_namelen = to_length,
-                             .msg_iov = &iov,
-                             .msg_iovlen = 1};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t sent;
 
     if (fd >= 0) {
@@ -140,7 +136,7 @@ static int claim_in_directory(struct ferry_place *place, const char *name, int s
 
 int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
 {
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un address;
     socklen_t length;
     int error = 0;
@@ -166,10 +162,20 @@ int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
 /* ---- The door ---- */
 
 struct ferry_door {
+    bool own_only;
     uint8_t key[16];
     int fd, listener, stop;
     pthread_t thread;
 };
+
+/* Whether a process of the own user is at the other end. */
+static bool is_own_user(int socket)
+{
+    struct ucred who;
+    socklen_t length = sizeof(who);
+
+    return !getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &length) && who.uid == geteuid();
+}
 
 static void serve(struct ferry_door *door, int socket)
 {
@@ -181,7 +187,7 @@ static void serve(struct ferry_door *door, int socket)
 
     set_timeout(socket);
     ferry_random(greeting.challenge, CHALLENGE_SIZE);
-    if (ferry_send_fd(socket, &greeting, sizeof(greeting), -1, NULL, 0) ||
+    if (ferry_send_fd(socket, &greeting, sizeof(greeting), -1) ||
         ferry_receive_fd(socket, &reply, sizeof(reply), NULL))
         return;
     evidence.rank = reply.rank;
@@ -191,7 +197,7 @@ static void serve(struct ferry_door *door, int socket)
     if (!ferry_proof_equal(expected, reply.proof))
         return;
     ferry_prove(door->key, "ferry lead", &evidence, sizeof(evidence), welcome.proof);
-    ferry_send_fd(socket, &welcome, sizeof(welcome), door->fd, NULL, 0);
+    ferry_send_fd(socket, &welcome, sizeof(welcome), door->fd);
 }
 
 static void *door_main(void *arg)
@@ -214,13 +220,16 @@ static void *door_main(void *arg)
         socket = accept4(door->listener, NULL, NULL, SOCK_CLOEXEC);
         if (socket < 0)
             continue;
-        serve(door, socket);
+        /* Names of abstract sockets can be seen by all: others must not keep the door busy. */
+        if (!door->own_only || is_own_user(socket))
+            serve(door, socket);
         close(socket);
     }
     return NULL;
 }
 
-int ferry_door_open(int listener, const uint8_t key[16], int fd, struct ferry_door **out)
+int ferry_door_open(const struct ferry_place *place, int listener, const uint8_t key[16], int fd,
+                    struct ferry_door **out)
 {
     struct ferry_door *door = calloc(1, sizeof(*door));
     sigset_t all, before;
@@ -232,6 +241,7 @@ int ferry_door_open(int listener, const uint8_t key[16], int fd, struct ferry_do
     }
     memcpy(door->key, key, sizeof(door->key));
     door->fd = fd;
+    door->own_only = place->own_only;
     door->listener = listener;
     door->stop = eventfd(0, EFD_CLOEXEC);
     /* The program's signals are not for this thread. */
@@ -262,6 +272,25 @@ void ferry_door_close(struct ferry_door *door)
 }
 
 /* ---- Joining ---- */
+
+int ferry_meet_knock(struct ferry_place *place, const char *name)
+{
+    struct sockaddr_un address;
+    socklen_t length = ferry_place_address(place, name, &address);
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int error = 0;
+
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (struct sockaddr *) &address, length))
+        error = -errno;
+    else if (!is_own_user(fd))
+        error = -EACCES;
+    if (!error)
+        return fd;
+    close(fd);
+    return error;
+}
 
 static int connect_to(struct ferry_place *place, const char *name)
 {
@@ -302,11 +331,11 @@ static int introduce(int socket, const uint8_t key[16], uint32_t rank, struct ev
     memcpy(evidence->asked, greeting.challenge, CHALLENGE_SIZE);
     memcpy(evidence->own, reply.challenge, CHALLENGE_SIZE);
     ferry_prove(key, "ferry join", evidence, sizeof(*evidence), reply.proof);
-    return ferry_send_fd(socket, &reply, sizeof(reply), -1, NULL, 0);
+    return ferry_send_fd(socket, &reply, sizeof(reply), -1);
 }
 
-int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t key[16], uint32_t rank,
-                    int *fd)
+int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t key[16],
+                    uint32_t rank, int *fd)
 {
     int socket = connect_to(place, name);
     uint8_t expected[FERRY_PROOF_SIZE];

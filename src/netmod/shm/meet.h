@@ -12,23 +12,27 @@
 /* Where the first to come waits for the others. */
 struct ferry_door;
 
-/* Takes the name, if nobody has it: 0 and the listening socket. Errors: -EADDRINUSE somebody has
+/* Takes the name, if nobody has it: 0 and the listening socket, which does not block. Errors: -EADDRINUSE somebody has
  * it, others: the place can't be used in this way. */
 int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener);
 
 /* Hands fd (still the caller's) to all who prove the key, in a thread, until ferry_door_close(). Takes
  * the listener over, also on error. Errors: -ENOMEM. */
-int ferry_door_open(int listener, const uint8_t key[16], int fd, struct ferry_door **door);
+int ferry_door_open(const struct ferry_place *place, int listener, const uint8_t key[16], int fd,
+                    struct ferry_door **door);
 void ferry_door_close(struct ferry_door *door);
 
 /* Goes to a claimed name and comes back with the descriptor. Takes at most a few seconds.
  * Errors: -ENOENT nobody is there (any more), -EACCES it did not prove the key, -ETIMEDOUT. */
-int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t key[16], uint32_t rank,
-                    int *fd);
+int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t key[16],
+                    uint32_t rank, int *fd);
+
+/* Connects to a claimed name, without waiting, where a process of the own user listens: returns the
+ * socket. Errors: -EACCES another user's. */
+int ferry_meet_knock(struct ferry_place *place, const char *name);
 
 /* One message with up to one descriptor (-1: none). Errors: negative errno; -EPROTO another size. */
-int ferry_send_fd(int socket, const void *data, size_t length, int fd, const struct sockaddr_un *to,
-                  socklen_t to_length);
+int ferry_send_fd(int socket, const void *data, size_t length, int fd);
 int ferry_receive_fd(int socket, void *data, size_t length, int *fd);
 
 #endif

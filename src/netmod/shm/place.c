@@ -17,7 +17,8 @@
 #include "list.h"
 #include "log.h"
 
-#define FOLDER_PREFIX "ferry-"
+#define NAME_PREFIX "ferry-"
+#define FOLDER_PREFIX "ferry-uid-"
 
 /* ---- Names ---- */
 
@@ -27,9 +28,9 @@ void ferry_place_name(const uint8_t key[16], const char *purpose, const void *da
     uint8_t proof[FERRY_PROOF_SIZE];
 
     ferry_prove(key, purpose, data, length, proof);
-    strcpy(name, FOLDER_PREFIX);
+    strcpy(name, NAME_PREFIX);
     for (unsigned i = 0; i < sizeof(proof); i++)
-        sprintf(name + strlen(FOLDER_PREFIX) + 2 * i, "%02x", proof[i]);
+        sprintf(name + strlen(NAME_PREFIX) + 2 * i, "%02x", proof[i]);
 }
 
 socklen_t ferry_place_address(const struct ferry_place *place, const char *name,
@@ -108,7 +109,7 @@ static void sweep(const struct ferry_place *place)
         size_t length = strlen(entry->d_name);
         bool nascent = length > 4 && !strcmp(entry->d_name + length - 4, ".new");
 
-        if (strncmp(entry->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)) ||
+        if (strncmp(entry->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) ||
             length < FERRY_NAME_SIZE - 2 ||
             fstatat(place->fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) ||
             info.st_uid != geteuid())
@@ -152,8 +153,7 @@ static unsigned find_folders(const char *directory, struct ferry_place *places, 
     while (count < room && (entry = readdir(dir))) {
         struct ferry_place *place = &places[count];
 
-        if (strncmp(entry->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)) ||
-            strlen(entry->d_name) >= FERRY_NAME_SIZE - 8)
+        if (strncmp(entry->d_name, FOLDER_PREFIX, strlen(FOLDER_PREFIX)))
             continue;
         *place = (struct ferry_place){.own_only = true, .fd = -1};
         if (snprintf(place->path, sizeof(place->path), "%s/%s", directory, entry->d_name) >=
@@ -219,7 +219,8 @@ unsigned ferry_places_open(struct ferry_place places[FERRY_PLACES_MAX])
     char item[FERRY_PATH_MAX];
     unsigned count = 1;
 
-    places[0] = (struct ferry_place){.abstract = true, .fd = -1, .shown = "one network namespace"};
+    places[0] = (struct ferry_place){
+        .abstract = true, .own_only = true, .fd = -1, .shown = "one network namespace"};
     while (ferry_list_next(&cursor, item, sizeof(item))) {
         const char *directory = item[0] == '$' ? getenv(item + 1) : item;
 

@@ -18,9 +18,9 @@
 
 struct ferry_place {
     bool abstract;
-    bool own_only;             /* a folder of the user's own; else a directory named for all */
-    int fd;                    /* of the directory, or -1 */
-    char path[FERRY_PATH_MAX]; /* the folder; "" for the abstract place */
+    bool own_only; /* only for processes of the own user; else a directory named for all */
+    int fd;        /* of the directory, or -1 */
+    char path[FERRY_PATH_MAX];  /* the folder; "" for the abstract place */
     char shown[FERRY_PATH_MAX]; /* for people: the directory of FERRY_DIR */
 };
 

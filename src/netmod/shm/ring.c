@@ -1,6 +1,7 @@
 #include "ring.h"
 
-void ferry_ring_init(struct ferry_ring *ring, void *memory, uint32_t slots, void *bytes, size_t room)
+void ferry_ring_init(struct ferry_ring *ring, void *memory, uint32_t slots, void *bytes,
+                     size_t room)
 {
     *ring = (struct ferry_ring){
         .control = memory,
@@ -32,8 +33,8 @@ uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length)
             ring->byte_count += span;
             return ring->bytes + start;
         }
-        ring->known_bytes_taken =
-            atomic_load_explicit(&ring->control->bytes_taken, memory_order_acquire);
+        ring->known_bytes_taken = atomic_load_explicit(&ring->control->bytes_taken,
+                                                       memory_order_acquire);
     }
     return NULL;
 }

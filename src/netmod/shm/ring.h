@@ -64,17 +64,19 @@ static inline size_t ferry_ring_size(uint32_t slots)
 
 /* Begins to use memory (zeroed when fresh) as a ring, with a byte area. slots and room are powers
  * of two. */
-void ferry_ring_init(struct ferry_ring *ring, void *memory, uint32_t slots, void *bytes, size_t room);
+void ferry_ring_init(struct ferry_ring *ring, void *memory, uint32_t slots, void *bytes,
+                     size_t room);
 
 /* From the next packet on, uses another byte area. Both sides do it at the same packet. */
 void ferry_ring_change_bytes(struct ferry_ring *ring, void *bytes, size_t room);
 
-/* The longest payload a packet may have. */
+/* The longest payload a packet may have: an empty ring must take it wherever its byte area stands,
+ * though the reader may not have told the last eighth of it, and payloads do not wrap. */
 static inline size_t ferry_ring_payload_max(const struct ferry_ring *ring)
 {
-    size_t half = ring->byte_room / 2;
+    size_t part = ring->byte_room / 4;
 
-    return half < FERRY_PAYLOAD_MAX ? half : FERRY_PAYLOAD_MAX;
+    return part < FERRY_PAYLOAD_MAX ? part : FERRY_PAYLOAD_MAX;
 }
 
 /* ---- Writer ---- */

@@ -32,7 +32,7 @@ struct shm {
     uint8_t probe[16];
     uint32_t common[FERRY_PLACES_MAX]; /* ids of boards that all peers seen so far are members of */
     unsigned common_count;
-    uint32_t seen; /* peers asked for */
+    uint32_t seen;                         /* peers asked for */
     ferry_peer_t **peers;                  /* by rank, those that are reached */
     struct ferry_shm_endpoint **endpoints; /* all, in order of their making */
     uint32_t endpoint_count;
@@ -102,7 +102,8 @@ static void free_endpoint(struct ferry_shm_endpoint *endpoint)
     for (unsigned i = 0; i < 4; i++)
         if (extents[i]->memory)
             ferry_board_unmap(extents[i]->memory, extents[i]->length);
-    ferry_copier_close(&endpoint->copier, (struct ferry_place *) ferry_board_place(endpoint->board));
+    ferry_copier_close(&endpoint->copier,
+                       (struct ferry_place *) ferry_board_place(endpoint->board));
     free(endpoint);
 }
 
@@ -179,13 +180,14 @@ static bool shm_reach(struct ferry_transport *transport, ferry_peer_t *peer, con
         struct board *board = &shm->boards[i];
 
         if (ferry_board_has(board->board, (uint32_t) rank, ferry_peer_nonce(peer)) &&
-            (!best ||
-             ferry_board_preference(board->board) < ferry_board_preference(best->board)))
+            (!best || ferry_board_preference(board->board) < ferry_board_preference(best->board)))
             best = board;
     }
     if (!best)
         return false;
     best->used = true;
+    /* A ring of this peer may have been announced before the peer was known here. */
+    best->knocks = ferry_board_knocks(best->board) - 1;
     shm->peers[rank] = peer;
     *ferry_peer_slot(peer) = best->board;
     return true;
@@ -243,7 +245,8 @@ static void shm_settle(struct ferry_transport *transport)
 static struct ferry_shm_endpoint *new_endpoint(struct shm *shm, ferry_peer_t *peer)
 {
     const struct ferry_config *config = ferry_config();
-    struct ferry_shm_endpoint *endpoint = aligned_alloc(64, (sizeof(*endpoint) + 63) & ~(size_t) 63);
+    struct ferry_shm_endpoint *endpoint = aligned_alloc(64,
+                                                        (sizeof(*endpoint) + 63) & ~(size_t) 63);
 
     if (!endpoint)
         return NULL;

@@ -17,15 +17,21 @@ struct ferry_extent {
 
 /* Packets of the transport's own: the word of a FERRY_PKT_TRANSPORT. */
 enum ferry_shm_word {
-    FERRY_SHM_GROW = 1,      /* payload: u64 offset, u64 room: from here on the byte area is there */
-    FERRY_SHM_MEM_WANT,      /* these four: see copy.c */
+    FERRY_SHM_GROW = 1, /* payload: u64 offset, u64 room: from here on the byte area is there */
+    FERRY_SHM_MEM_WANT, /* these four: see copy.c */
     FERRY_SHM_MEM_CHALLENGE,
     FERRY_SHM_MEM_DOOR,
     FERRY_SHM_MEM_SENT,
 };
 
 /* How one process reads another's memory. */
-enum ferry_copy_way { FERRY_COPY_UNTRIED, FERRY_COPY_CMA, FERRY_COPY_ASKING, FERRY_COPY_MEM, FERRY_COPY_NONE };
+enum ferry_copy_way {
+    FERRY_COPY_UNTRIED,
+    FERRY_COPY_CMA,
+    FERRY_COPY_ASKING,
+    FERRY_COPY_MEM,
+    FERRY_COPY_NONE
+};
 
 struct ferry_copier {
     enum ferry_copy_way way;

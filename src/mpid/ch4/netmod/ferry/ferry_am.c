@@ -5,31 +5,37 @@
 
 /* ---- Sending ---- */
 
-/* Our prefix and the header behind it; returns how long both are. */
-static size_t build_header(void *to, int handler_id, const void *header, size_t length)
+/* A header as it travels. */
+struct whole {
+    size_t length;
+    MPIDI_FERRY_am_prefix_t prefix;
+    unsigned char header[MPIDI_FERRY_AM_HEADER_MAX];
+};
+
+static bool build(struct whole *whole, int handler_id, const void *header, size_t length,
+                  ferry_peer_t *peer)
 {
-    MPIDI_FERRY_am_prefix_t prefix = {
-        .handler_id = (uint16_t) handler_id,
-        .header_length = (uint32_t) length,
-    };
     MPIR_Assert(length <= MPIDI_FERRY_AM_HEADER_MAX);
-    memcpy(to, &prefix, sizeof prefix);
-    memcpy((char *) to + sizeof prefix, header, length);
-    return sizeof prefix + length;
+    whole->length = sizeof whole->prefix + length;
+    whole->prefix = (MPIDI_FERRY_am_prefix_t){.handler_id = (uint16_t) handler_id};
+    memcpy(whole->header, header, length);
+    return MPIDI_FERRY_handles_out(handler_id, whole->header, peer);
 }
 
 int MPIDI_FERRY_am_header(ferry_peer_t *peer, int handler_id, const void *header, size_t length)
 {
     int mpi_errno = MPI_SUCCESS;
-    uint64_t whole[FERRY_AM_HEADER_MAX / sizeof(uint64_t)];
-    size_t whole_length = build_header(whole, handler_id, header, length);
+    struct whole whole;
+    int ret = -ENOMEM;
 
-    int ret = ferry_am_send(peer, MPIDI_FERRY_AM_MPIDIG, whole, whole_length, NULL, 0, NULL);
+    if (build(&whole, handler_id, header, length, peer))
+        ret = ferry_am_send(peer, MPIDI_FERRY_AM_MPIDIG, &whole.prefix, whole.length, NULL, 0,
+                            NULL);
     MPIDI_FERRY_CHKANDJUMP(ret);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -49,8 +55,7 @@ int MPIDI_FERRY_am_data(ferry_peer_t *peer, int handler_id, const void *header, 
                         MPIR_Request *request)
 {
     int mpi_errno = MPI_SUCCESS;
-    uint64_t whole[FERRY_AM_HEADER_MAX / sizeof(uint64_t)];
-    size_t whole_length = build_header(whole, handler_id, header, length);
+    struct whole whole;
     MPIDI_FERRY_am_request_t *own = &MPIDI_FERRY_AMREQ(request);
     int contiguous;
     size_t data_length;
@@ -74,8 +79,10 @@ int MPIDI_FERRY_am_data(ferry_peer_t *peer, int handler_id, const void *header, 
         data = own->base.view;
     }
 
-    int ret = ferry_am_send(peer, MPIDI_FERRY_AM_MPIDIG, whole, whole_length, data, data_length,
-                            &own->base.ferry);
+    int ret = -ENOMEM;
+    if (build(&whole, handler_id, header, length, peer))
+        ret = ferry_am_send(peer, MPIDI_FERRY_AM_MPIDIG, &whole.prefix, whole.length, data,
+                            data_length, &own->base.ferry);
     if (ret < 0) {
         MPIDI_FERRY_view_free(own->base.view);
         own->base.view = NULL;
@@ -84,9 +91,9 @@ int MPIDI_FERRY_am_data(ferry_peer_t *peer, int handler_id, const void *header, 
     if (ret == 1)
         data_sent(&own->base.ferry);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -153,9 +160,8 @@ static int receive_data(MPIR_Request *request, ferry_message_t *message)
             if (contiguous) {
                 buffer = MPIR_get_contig_ptr(buffer, lower_bound);
             } else {
-                incoming->view =
-                    MPIDI_FERRY_view_create(buffer, MPIDIG_REQUEST(request, count),
-                                            MPIDIG_REQUEST(request, datatype));
+                incoming->view = MPIDI_FERRY_view_create(buffer, MPIDIG_REQUEST(request, count),
+                                                         MPIDIG_REQUEST(request, datatype));
                 MPIR_ERR_CHKANDJUMP(incoming->view == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
                 incoming->ferry.stream = &MPIDI_FERRY_view_stream;
                 buffer = incoming->view;
@@ -176,9 +182,9 @@ static int receive_data(MPIR_Request *request, ferry_message_t *message)
     if (ret == 1)
         data_received(&incoming->ferry);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     if (incoming != NULL)
         MPIDI_FERRY_view_free(incoming->view);
     MPL_free(incoming);
@@ -193,9 +199,10 @@ static void handler(void *user, ferry_peer_t *peer, const void *header, size_t h
     void *mpich_header = (void *) (prefix + 1);
     uint32_t attr = 0;
 
-    if (header_length < sizeof *prefix || prefix->handler_id >= MPIDI_AM_HANDLERS_MAX
-        || prefix->header_length != header_length - sizeof *prefix
-        || MPIDIG_global.target_msg_cbs[prefix->handler_id] == NULL)
+    if (header_length < sizeof *prefix || prefix->handler_id >= MPIDI_AM_HANDLERS_MAX ||
+        MPIDIG_global.target_msg_cbs[prefix->handler_id] == NULL ||
+        !MPIDI_FERRY_handles_in(prefix->handler_id, mpich_header, header_length - sizeof *prefix,
+                                peer))
         MPIR_ERR_SETANDJUMP(mpi_errno, MPI_ERR_OTHER, "**ferryam");
 
     MPIDIG_am_target_msg_cb deliver = MPIDIG_global.target_msg_cbs[prefix->handler_id];
@@ -211,7 +218,7 @@ static void handler(void *user, ferry_peer_t *peer, const void *header, size_t h
     MPIR_ERR_CHECK(mpi_errno);
     return;
 
-  fn_fail:
+fn_fail:
     MPIDI_FERRY_global.mpi_errno = mpi_errno;
     MPIDI_FERRY_global.work = true;
 }

@@ -59,8 +59,8 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_am_isend(int rank, MPIR_Comm *comm, int ha
                                                MPI_Datatype datatype, int src_vci, int dst_vci,
                                                MPIR_Request *sreq)
 {
-    return MPIDI_FERRY_am_data(MPIDI_FERRY_peer(comm, rank), handler_id, am_hdr,
-                               (size_t) am_hdr_sz, data, count, datatype, sreq);
+    return MPIDI_FERRY_am_data(MPIDI_FERRY_peer(comm, rank), handler_id, am_hdr, (size_t) am_hdr_sz,
+                               data, count, datatype, sreq);
 }
 
 MPL_STATIC_INLINE_PREFIX int MPIDI_NM_am_isend_reply(MPIR_Comm *comm, int rank, int handler_id,
@@ -69,17 +69,20 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_am_isend_reply(MPIR_Comm *comm, int rank, 
                                                      MPI_Datatype datatype, int src_vci,
                                                      int dst_vci, MPIR_Request *sreq)
 {
-    return MPIDI_FERRY_am_data(MPIDI_FERRY_peer(comm, rank), handler_id, am_hdr,
-                               (size_t) am_hdr_sz, data, count, datatype, sreq);
+    return MPIDI_FERRY_am_data(MPIDI_FERRY_peer(comm, rank), handler_id, am_hdr, (size_t) am_hdr_sz,
+                               data, count, datatype, sreq);
 }
 
 MPL_STATIC_INLINE_PREFIX void MPIDI_NM_am_request_init(MPIR_Request *req)
 {
     MPIDI_FERRY_AMREQ(req).base.view = NULL;
+    MPIDI_FERRY_AMREQ(req).handle = 0;
 }
 
 MPL_STATIC_INLINE_PREFIX void MPIDI_NM_am_request_finalize(MPIR_Request *req)
 {
+    if (MPIDI_FERRY_AMREQ(req).handle != 0)
+        MPIDI_FERRY_handle_release(MPIDI_FERRY_AMREQ(req).handle);
 }
 
 #endif

@@ -1,22 +1,20 @@
 /*
  * What the parts of the netmod share: the process's context, and how MPI's names map to Ferry's.
  */
+
+/* Outside of the guard: MPICH's header includes our inline functions, and these need what is here. */
+#include <mpidimpl.h>
+
 #ifndef FERRY_IMPL_H_INCLUDED
 #define FERRY_IMPL_H_INCLUDED
 
-#include <mpidimpl.h>
-#include "mpidch4r.h"
 #include "ch4_impl.h"
+#include "mpidch4r.h"
 
 #include "ferry_compat.h"
 
 typedef struct MPIDI_FERRY_global {
     ferry_context_t *context; /* NULL before MPI_Init and after MPI_Finalize */
-    unsigned idle;            /* calls of progress in a row that found nothing */
-    unsigned idle_max;        /* so many, then look whether to rest */
-    uint64_t idle_since;      /* when it was first looked in this row of calls, 0: not yet */
-    uint64_t idle_looked;     /* when it was last looked */
-    unsigned idle_calls;      /* so many calls ago */
     bool work;                /* a handler left something to be done outside of Ferry's progress */
     bool leaving;             /* in MPI_Finalize: peers may go */
     int mpi_errno;            /* an error that progress shall return */
@@ -41,13 +39,13 @@ MPL_STATIC_INLINE_PREFIX ferry_peer_t *MPIDI_FERRY_peer(MPIR_Comm *comm, int ran
 
 /* ---- Match words ----
  * context id | rank of the sender in the communicator | tag. The highest bits of a tag are those by
- * which collectives tell of an error; they don't count in matching. */
+ * which collectives tell of an error; they travel, but don't count in matching. */
 
 #define MPIDI_FERRY_CONTEXT_BITS MPIR_CONTEXT_ID_BITS
 #define MPIDI_FERRY_RANK_BITS 17
-#define MPIDI_FERRY_TAG_BITS                                                                       \
-    (64 - MPIDI_FERRY_RANK_BITS - MPIDI_FERRY_CONTEXT_BITS < MPIR_TAG_BITS_DEFAULT                 \
-         ? 64 - MPIDI_FERRY_RANK_BITS - MPIDI_FERRY_CONTEXT_BITS                                   \
+#define MPIDI_FERRY_TAG_BITS                                                       \
+    (64 - MPIDI_FERRY_RANK_BITS - MPIDI_FERRY_CONTEXT_BITS < MPIR_TAG_BITS_DEFAULT \
+         ? 64 - MPIDI_FERRY_RANK_BITS - MPIDI_FERRY_CONTEXT_BITS                   \
          : MPIR_TAG_BITS_DEFAULT)
 
 #define MPIDI_FERRY_RANK_SHIFT MPIDI_FERRY_TAG_BITS
@@ -56,24 +54,24 @@ MPL_STATIC_INLINE_PREFIX ferry_peer_t *MPIDI_FERRY_peer(MPIR_Comm *comm, int ran
 #define MPIDI_FERRY_MASK(bits) ((UINT64_C(1) << (bits)) - 1)
 #define MPIDI_FERRY_TAG_MASK MPIDI_FERRY_MASK(MPIDI_FERRY_TAG_BITS)
 #define MPIDI_FERRY_RANK_MASK (MPIDI_FERRY_MASK(MPIDI_FERRY_RANK_BITS) << MPIDI_FERRY_RANK_SHIFT)
-#define MPIDI_FERRY_ERROR_MASK                                                                     \
+#define MPIDI_FERRY_ERROR_MASK \
     (MPIDI_FERRY_TAG_MASK & ~MPIDI_FERRY_MASK(MPIDI_FERRY_TAG_BITS - MPIDI_FERRY_ERROR_BITS))
 /* What MPI_ANY_TAG stands for: all but the errors' bits and the one that collectives set. */
-#define MPIDI_FERRY_USER_TAG_MASK                                                                  \
+#define MPIDI_FERRY_USER_TAG_MASK \
     MPIDI_FERRY_MASK(MPIDI_FERRY_TAG_BITS - MPIDI_FERRY_ERROR_BITS - 1)
 
 MPL_STATIC_INLINE_PREFIX uint64_t MPIDI_FERRY_match(MPIR_Context_id_t context_id, int rank, int tag)
 {
-    return (uint64_t) context_id << MPIDI_FERRY_CONTEXT_SHIFT
-           | (uint64_t) (unsigned) rank << MPIDI_FERRY_RANK_SHIFT
-           | ((uint64_t) (unsigned) tag & MPIDI_FERRY_TAG_MASK);
+    return (uint64_t) context_id << MPIDI_FERRY_CONTEXT_SHIFT |
+           (uint64_t) (unsigned) rank << MPIDI_FERRY_RANK_SHIFT |
+           ((uint64_t) (unsigned) tag & MPIDI_FERRY_TAG_MASK);
 }
 
 /* The match word of a receive, and in ignore the bits that may differ. */
 MPL_STATIC_INLINE_PREFIX uint64_t MPIDI_FERRY_match_any(MPIR_Context_id_t context_id, int rank,
                                                         int tag, uint64_t *ignore)
 {
-    uint64_t free_bits = MPIDI_FERRY_ERROR_MASK;
+    uint64_t free_bits = 0;
     if (unlikely(rank == MPI_ANY_SOURCE)) {
         rank = 0;
         free_bits |= MPIDI_FERRY_RANK_MASK;
@@ -101,12 +99,12 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_FERRY_match_tag(uint64_t match)
 /* An MPI error of class MPI_ERR_OTHER, or of a better one, for an error of libferry's. */
 int MPIDI_FERRY_error(int error, const char *function, int line);
 
-#define MPIDI_FERRY_CHKANDJUMP(error_)                                                             \
-    do {                                                                                           \
-        if (unlikely((error_) < 0)) {                                                              \
-            mpi_errno = MPIDI_FERRY_error((error_), __func__, __LINE__);                           \
-            goto fn_fail;                                                                          \
-        }                                                                                          \
+#define MPIDI_FERRY_CHKANDJUMP(error_)                                   \
+    do {                                                                 \
+        if (unlikely((error_) < 0)) {                                    \
+            mpi_errno = MPIDI_FERRY_error((error_), __func__, __LINE__); \
+            goto fn_fail;                                                \
+        }                                                                \
     } while (0)
 
 /* ---- Data that is not contiguous (ferry_view.c) ---- */
@@ -135,6 +133,8 @@ int MPIDI_FERRY_message_recv(void *buffer, MPI_Aint count, MPI_Datatype datatype
                              MPIR_Request *request);
 int MPIDI_FERRY_cancel(MPIR_Request *request);
 void MPIDI_FERRY_received_oddly(MPIR_Request *request);
+/* Completes a receive that failed at once. */
+void MPIDI_FERRY_failed(ferry_request_t *ferry, int error);
 
 /* ---- Active messages (ferry_am.c) ---- */
 
@@ -148,8 +148,7 @@ enum {
 /* In front of the headers of MPICH's layer. */
 typedef struct MPIDI_FERRY_am_prefix {
     uint16_t handler_id;
-    uint16_t reserved;
-    uint32_t header_length;
+    uint16_t reserved[3];
 } MPIDI_FERRY_am_prefix_t;
 
 #define MPIDI_FERRY_AM_HEADER_MAX (FERRY_AM_HEADER_MAX - sizeof(MPIDI_FERRY_am_prefix_t))
@@ -160,6 +159,16 @@ int MPIDI_FERRY_am_data(ferry_peer_t *peer, int handler_id, const void *header, 
                         const void *data, MPI_Aint count, MPI_Datatype datatype,
                         MPIR_Request *request);
 
+/* ---- Handles in place of pointers (ferry_handle.c) ---- */
+
+/* Puts handles in place of the pointers in a header that goes to the peer. False: no memory. */
+bool MPIDI_FERRY_handles_out(int handler_id, void *header, ferry_peer_t *peer);
+/* Puts pointers in place of the handles in a header that came from the peer. False: it is too short,
+ * or names what this peer was not given. */
+bool MPIDI_FERRY_handles_in(int handler_id, void *header, size_t length, ferry_peer_t *peer);
+void MPIDI_FERRY_handle_release(uint64_t handle);
+void MPIDI_FERRY_handles_finalize(void);
+
 /* ---- Dynamic processes (ferry_spawn.c) ---- */
 
 int MPIDI_FERRY_spawn_init(ferry_context_t *context);
@@ -168,8 +177,8 @@ void MPIDI_FERRY_spawn_finalize(void);
 /* Whether a process of another job still has a part in some communicator. */
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
 
-/* ---- Waiting (ferry_progress.c) ---- */
+/* ---- What waits for the end of Ferry's progress (ferry_progress.c) ---- */
 
-int MPIDI_FERRY_progress_seldom(void);
+int MPIDI_FERRY_work(void);
 
 #endif

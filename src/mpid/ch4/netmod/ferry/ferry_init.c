@@ -5,9 +5,6 @@
 
 #include <sys/random.h>
 
-/* Idle calls of progress before we look at the clock. */
-#define IDLE_MAX 1000
-
 /* What a process that leaves waits for its last messages to be taken, seconds: a pause (of a VM that
  * is migrated, say) must fit. */
 #define FLUSH_NOTICE 10
@@ -26,16 +23,16 @@ _Static_assert(sizeof(((struct card *) 0)->address) >= FERRY_ADDRESS_MAX, "an ad
 static const char *explain(int error)
 {
     switch (error) {
-        case -EINVAL:
-            return "a FERRY_* variable has a value that can't be used";
-        case -EPROTO:
-            return "the processes of this job use different versions of Ferry";
-        case -ENODEV:
-            return "some processes share no memory, and there is no network between them";
-        case -EHOSTUNREACH:
-            return "some processes of this job can't reach each other";
-        default:
-            return strerror(-error);
+    case -EINVAL:
+        return "a FERRY_* variable has a value that can't be used";
+    case -EPROTO:
+        return "the processes of this job use different versions of Ferry";
+    case -ENODEV:
+        return "some processes share no memory, and there is no network between them";
+    case -EHOSTUNREACH:
+        return "some processes of this job can't reach each other";
+    default:
+        return strerror(-error);
     }
 }
 
@@ -70,9 +67,9 @@ static int make_key(uint8_t key[FERRY_KEY_SIZE])
     if (MPIR_Process.size > 1)
         mpi_errno = MPIR_pmi_bcast(key, FERRY_KEY_SIZE, MPIR_PMI_DOMAIN_ALL);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -86,11 +83,10 @@ static int exchange(void)
     cards = MPL_calloc(size, sizeof *cards, MPL_MEM_ADDRESS);
     MPIR_ERR_CHKANDJUMP(cards == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
 
-    struct card own = { 0 };
+    struct card own = {0};
     own.length = (uint8_t) ferry_address(MPIDI_FERRY_global.context, own.address);
     if (size > 1) {
-        mpi_errno =
-            MPIR_pmi_allgather(&own, sizeof own, cards, sizeof *cards, MPIR_PMI_DOMAIN_ALL);
+        mpi_errno = MPIR_pmi_allgather(&own, sizeof own, cards, sizeof *cards, MPIR_PMI_DOMAIN_ALL);
         MPIR_ERR_CHECK(mpi_errno);
 #ifdef USE_PMIX_API
         /* Each get waits for its one put only, and nobody may be called on before all are ready. */
@@ -110,10 +106,10 @@ static int exchange(void)
         MPIDI_FERRY_AV(&MPIDIU_get_av(0, rank)).peer = peer;
     }
 
-  fn_exit:
+fn_exit:
     MPL_free(cards);
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -125,14 +121,13 @@ int MPIDI_FERRY_init_local(int *tag_bits)
     MPIDI_global.n_vcis = 1;
 
     *tag_bits = MPIDI_FERRY_TAG_BITS;
-    MPIDI_FERRY_global.idle_max = IDLE_MAX;
     MPIR_ERR_CHKANDJUMP1((uint64_t) MPIR_Process.size > MPIDI_FERRY_MASK(MPIDI_FERRY_RANK_BITS),
                          mpi_errno, MPI_ERR_OTHER, "**ferryinit", "**ferryinit %s",
                          "this job has more processes than Ferry can number");
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -146,6 +141,7 @@ int MPIDI_FERRY_init_world(void)
     ferry_params_t params = {
         .rank = (uint32_t) MPIR_Process.rank,
         .size = (uint32_t) MPIR_Process.size,
+        .carried_bits = MPIDI_FERRY_ERROR_MASK,
         .peer_lost = peer_lost,
     };
     mpi_errno = make_key(params.key);
@@ -174,9 +170,9 @@ int MPIDI_FERRY_init_world(void)
     mpi_errno = exchange();
     MPIR_ERR_CHECK(mpi_errno);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     if (context != NULL)
         ferry_close(context);
     global->context = NULL;
@@ -221,11 +217,12 @@ int MPIDI_FERRY_mpi_finalize_hook(void)
     ferry_context_t *context = global->context;
     global->context = NULL;
     MPIDI_FERRY_spawn_finalize();
+    MPIDI_FERRY_handles_finalize();
     ferry_close(context);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 

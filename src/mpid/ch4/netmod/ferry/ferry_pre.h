@@ -4,7 +4,7 @@
 #ifndef FERRY_PRE_H_INCLUDED
 #define FERRY_PRE_H_INCLUDED
 
-#include <ferry.h>
+#include <ferry/ferry.h>
 
 struct MPIDI_FERRY_view;
 
@@ -21,12 +21,17 @@ typedef struct MPIDI_FERRY_request {
  * structure at what belongs to its active messages, also in requests that are none. */
 typedef struct MPIDI_FERRY_am_request {
     MPIDI_FERRY_request_t base;
+    uint64_t handle; /* by which the peer names this request, 0: by none */
     int handler_id;
 } MPIDI_FERRY_am_request_t;
 
 typedef struct MPIDI_FERRY_addr {
     ferry_peer_t *peer;
 } MPIDI_FERRY_addr_t;
+
+typedef struct MPIDI_FERRY_part {
+    uint64_t handle; /* by which the peer names this request */
+} MPIDI_FERRY_part_t;
 
 /* Nothing is kept in these. */
 typedef struct {
@@ -44,10 +49,6 @@ typedef struct {
 typedef struct {
     int unused;
 } MPIDI_FERRY_op_t;
-
-typedef struct {
-    int unused;
-} MPIDI_FERRY_part_t;
 
 typedef struct {
     int unused;

@@ -22,8 +22,8 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_iprobe(int source, int tag, MPIR_Comm 
 {
     ferry_probe_t probe;
     uint64_t ignore;
-    uint64_t match =
-        MPIDI_FERRY_match_any(comm->recvcontext_id + context_offset, source, tag, &ignore);
+    uint64_t match = MPIDI_FERRY_match_any(comm->recvcontext_id + context_offset, source, tag,
+                                           &ignore);
 
     MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
     *flag = ferry_probe(MPIDI_FERRY_global.context, match, ignore, &probe, NULL);
@@ -43,8 +43,8 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_improbe(int source, int tag, MPIR_Comm
     ferry_message_t *found;
     MPIR_Request *request = NULL;
     uint64_t ignore;
-    uint64_t match =
-        MPIDI_FERRY_match_any(comm->recvcontext_id + context_offset, source, tag, &ignore);
+    uint64_t match = MPIDI_FERRY_match_any(comm->recvcontext_id + context_offset, source, tag,
+                                           &ignore);
 
     MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
     *flag = ferry_probe(MPIDI_FERRY_global.context, match, ignore, &probe, &found);
@@ -58,10 +58,10 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_improbe(int source, int tag, MPIR_Comm
     }
     *message = request;
 
-  fn_exit:
+fn_exit:
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 

@@ -10,15 +10,15 @@
 int MPIDI_FERRY_error(int error, const char *function, int line)
 {
     switch (error) {
-        case -ENOMEM:
-            return MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, function, line,
-                                        MPI_ERR_OTHER, "**nomem", 0);
-        case -EMSGSIZE:
-            return MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, function, line,
-                                        MPI_ERR_TRUNCATE, "**truncate", 0);
-        default:
-            return MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, function, line,
-                                        MPI_ERR_OTHER, "**ferry", "**ferry %s", strerror(-error));
+    case -ENOMEM:
+        return MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, function, line,
+                                    MPI_ERR_OTHER, "**nomem", 0);
+    case -EMSGSIZE:
+        return MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, function, line,
+                                    MPI_ERR_TRUNCATE, "**truncate", 0);
+    default:
+        return MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, function, line,
+                                    MPI_ERR_OTHER, "**ferry", "**ferry %s", strerror(-error));
     }
 }
 
@@ -98,9 +98,9 @@ int MPIDI_FERRY_send(const void *buffer, MPI_Aint count, MPI_Datatype datatype, 
     }
     *request = sreq;
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     if (sreq != NULL)
         drop_request(sreq);
     goto fn_exit;
@@ -119,13 +119,21 @@ void MPIDI_FERRY_received_oddly(MPIR_Request *request)
     if (own->view != NULL) {
         MPI_Aint unpacked = MPIDI_FERRY_view_unpacked(own->view);
         if (own->ferry.status == 0 && unpacked != (MPI_Aint) own->ferry.length)
-            request->status.MPI_ERROR =
-                MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE, __func__, __LINE__,
-                                     MPI_ERR_TYPE, "**dtypemismatch", 0);
+            request->status.MPI_ERROR = MPIR_Err_create_code(MPI_SUCCESS, MPIR_ERR_RECOVERABLE,
+                                                             __func__, __LINE__, MPI_ERR_TYPE,
+                                                             "**dtypemismatch", 0);
         MPIR_STATUS_SET_COUNT(request->status, unpacked);
         MPIDI_FERRY_view_free(own->view);
         own->view = NULL;
     }
+}
+
+void MPIDI_FERRY_failed(ferry_request_t *ferry, int error)
+{
+    ferry->status = error;
+    ferry->length = 0;
+    ferry->match = 0;
+    MPIDI_FERRY_received(ferry);
 }
 
 /* Prepares the request for a receive into the buffer: sets what Ferry is to be given. */
@@ -151,9 +159,9 @@ static int prepare(MPIR_Request *request, void **buffer, MPI_Aint count, MPI_Dat
         *buffer = own->view;
     }
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -168,15 +176,14 @@ int MPIDI_FERRY_recv(void *buffer, MPI_Aint count, MPI_Datatype datatype, uint64
     MPIR_ERR_CHECK(mpi_errno);
     ret = ferry_recv(MPIDI_FERRY_global.context, match, ignore, buffer, length,
                      &MPIDI_FERRY_REQ(request).ferry);
-    if (ret < 0)
-        MPIDI_FERRY_view_free(MPIDI_FERRY_REQ(request).view);
-    MPIDI_FERRY_CHKANDJUMP(ret);
     if (ret == 1)
         MPIDI_FERRY_received(&MPIDI_FERRY_REQ(request).ferry);
+    else if (ret < 0)
+        MPIDI_FERRY_failed(&MPIDI_FERRY_REQ(request).ferry, ret);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -191,15 +198,14 @@ int MPIDI_FERRY_message_recv(void *buffer, MPI_Aint count, MPI_Datatype datatype
     mpi_errno = prepare(request, &buffer, count, datatype, &length);
     MPIR_ERR_CHECK(mpi_errno);
     ret = ferry_message_recv(message, buffer, length, &MPIDI_FERRY_REQ(request).ferry);
-    if (ret < 0)
-        MPIDI_FERRY_view_free(MPIDI_FERRY_REQ(request).view);
-    MPIDI_FERRY_CHKANDJUMP(ret);
     if (ret == 1)
         MPIDI_FERRY_received(&MPIDI_FERRY_REQ(request).ferry);
+    else if (ret < 0)
+        MPIDI_FERRY_failed(&MPIDI_FERRY_REQ(request).ferry, ret);
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 

@@ -34,13 +34,13 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_irecv(void *buffer, MPI_Aint count, MP
 {
     int mpi_errno = MPI_SUCCESS;
     uint64_t ignore;
-    uint64_t match =
-        MPIDI_FERRY_match_any(comm->recvcontext_id + context_offset, rank, tag, &ignore);
+    uint64_t match = MPIDI_FERRY_match_any(comm->recvcontext_id + context_offset, rank, tag,
+                                           &ignore);
 
     MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
 
     MPIR_Request *rreq = MPIR_Request_create_from_pool(MPIR_REQUEST_KIND__RECV, 0, 2);
-    MPIR_ERR_CHKANDSTMT(rreq == NULL, mpi_errno, MPIX_ERR_NOREQ, goto fn_fail, "**nomemreq");
+    MPIR_ERR_CHKANDSTMT(rreq == NULL, mpi_errno, MPIX_ERR_NOREQ, goto fn_exit, "**nomemreq");
     rreq->comm = comm;
     MPIR_Comm_add_ref(comm);
     *request = rreq;
@@ -51,20 +51,19 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_irecv(void *buffer, MPI_Aint count, MP
         own->ferry.stream = NULL;
         own->view = NULL;
         size_t length = (size_t) count * MPIR_Datatype_get_basic_size(datatype);
-        int ret = ferry_recv(MPIDI_FERRY_global.context, match, ignore, buffer, length, &own->ferry);
+        int ret = ferry_recv(MPIDI_FERRY_global.context, match, ignore, buffer, length,
+                             &own->ferry);
         if (ret == 1)
             MPIDI_FERRY_received(&own->ferry);
-        else
-            MPIDI_FERRY_CHKANDJUMP(ret);
+        else if (unlikely(ret < 0))
+            MPIDI_FERRY_failed(&own->ferry, ret);
     } else {
         mpi_errno = MPIDI_FERRY_recv(buffer, count, datatype, match, ignore, rreq);
     }
 
-  fn_exit:
+fn_exit:
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
     return mpi_errno;
-  fn_fail:
-    goto fn_exit;
 }
 
 MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_imrecv(void *buffer, MPI_Aint count,

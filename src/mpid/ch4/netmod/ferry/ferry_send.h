@@ -25,7 +25,7 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_FERRY_isend(const void *buffer, MPI_Aint coun
     }
     mpi_errno = MPIDI_FERRY_send(buffer, count, datatype, peer, match, 0, request);
 
-  fn_exit:
+fn_exit:
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
     return mpi_errno;
 }

@@ -68,9 +68,9 @@ static int own_upid(struct upid *upid)
     memcpy(upid->bytes + upid->length, dynamic.key, FERRY_KEY_SIZE);
     upid->length += FERRY_KEY_SIZE;
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -84,9 +84,9 @@ static bool known_gpid(ferry_peer_t *peer, uint64_t *gpid)
     *gpid = (uint64_t) name - 1;
     int avtid = (int) MPIDIU_GPID_GET_AVTID(*gpid);
     int lpid = (int) MPIDIU_GPID_GET_LPID(*gpid);
-    return avtid < MPIDIU_get_n_avts() && MPIDIU_get_av_table(avtid) != NULL
-           && lpid < MPIDIU_get_av_table(avtid)->size
-           && MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer == peer;
+    return avtid < MPIDIU_get_n_avts() && MPIDIU_get_av_table(avtid) != NULL &&
+           lpid < MPIDIU_get_av_table(avtid)->size &&
+           MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer == peer;
 }
 
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer)
@@ -141,11 +141,11 @@ int MPIDI_FERRY_upids_to_gpids(int size, int *remote_upid_size, char *remote_upi
         }
     }
 
-  fn_exit:
+fn_exit:
     MPL_free(strangers);
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -173,9 +173,9 @@ static void told(void *user, ferry_peer_t *peer, const void *header, size_t head
 {
     const struct answer *answer = header;
 
-    if (header_length <= offsetof(struct answer, upid) || header_length > sizeof *answer
-        || answer->number < dynamic.first_number
-        || answer->number - dynamic.first_number >= (uint64_t) dynamic.asked)
+    if (header_length <= offsetof(struct answer, upid) || header_length > sizeof *answer ||
+        answer->number < dynamic.first_number ||
+        answer->number - dynamic.first_number >= (uint64_t) dynamic.asked)
         return;
     struct upid *upid = &dynamic.answers[answer->number - dynamic.first_number];
     if (upid->length != 0)
@@ -198,16 +198,16 @@ int MPIDI_FERRY_spawn_work(void)
         struct upid upid;
         mpi_errno = own_upid(&upid);
         MPIR_ERR_CHECK(mpi_errno);
-        struct answer answer = { .number = asker.number };
+        struct answer answer = {.number = asker.number};
         memcpy(answer.upid, upid.bytes, upid.length);
         int ret = ferry_am_send(asker.peer, MPIDI_FERRY_AM_UPID_TELL, &answer,
                                 offsetof(struct answer, upid) + upid.length, NULL, 0, NULL);
         MPIDI_FERRY_CHKANDJUMP(ret);
     }
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -235,7 +235,7 @@ int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **l
             mpi_errno = own_upid(&upids[i]);
             dynamic.missing--;
         } else {
-            struct question question = { .number = dynamic.first_number + i };
+            struct question question = {.number = dynamic.first_number + i};
             int ret = ferry_am_send(peer, MPIDI_FERRY_AM_UPID_ASK, &question, sizeof question, NULL,
                                     0, NULL);
             if (ret < 0)
@@ -264,12 +264,12 @@ int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **l
         to += upids[i].length;
     }
 
-  fn_exit:
+fn_exit:
     dynamic.asked = 0;
     dynamic.answers = NULL;
     MPL_free(upids);
     return mpi_errno;
-  fn_fail:
+fn_fail:
     MPL_free(*local_upid_size);
     MPL_free(*local_upids);
     *local_upid_size = NULL;
@@ -312,9 +312,9 @@ static int wait_parcel(struct parcel *parcel, int timeout)
         MPL_wtime_diff(&start, &now, &passed);
     }
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -352,9 +352,9 @@ int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, 
     MPIR_ERR_CHECK(mpi_errno);
     MPIR_ERR_CHKANDJUMP(failed, mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 
@@ -394,9 +394,9 @@ int MPIDI_FERRY_dynamic_recv(int tag, void *buffer, int size, int timeout)
     MPL_free(parcel);
     MPIR_ERR_CHKANDJUMP(failed, mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
 
-  fn_exit:
+fn_exit:
     return mpi_errno;
-  fn_fail:
+fn_fail:
     goto fn_exit;
 }
 

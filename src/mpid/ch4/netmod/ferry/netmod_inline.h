@@ -8,12 +8,12 @@
 #ifdef MPIDI_ENABLE_AM_ONLY
 #include "netmod_am_fallback.h"
 #else
-#include "ferry_send.h"
-#include "ferry_recv.h"
 #include "ferry_probe.h"
-#include "netmod_am_fallback_rma.h"
+#include "ferry_recv.h"
+#include "ferry_send.h"
 #include "netmod_am_fallback_coll.h"
 #include "netmod_am_fallback_part.h"
+#include "netmod_am_fallback_rma.h"
 #endif
 
 #include "ferry_am.h"

@@ -30,7 +30,7 @@ AM_COND_IF([BUILD_CH4_NETMOD_FERRY],[
     fi
 
     dnl --with-ferry=PREFIX says where libferry is
-    PAC_CHECK_HEADER_LIB_FATAL([ferry],[ferry.h],[ferry],[ferry_open])
+    PAC_CHECK_HEADER_LIB_FATAL([ferry],[ferry/ferry.h],[ferry],[ferry_open])
 ])dnl end AM_COND_IF(BUILD_CH4_NETMOD_FERRY,...)
 ])dnl end _BODY
 
