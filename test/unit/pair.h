@@ -203,6 +203,8 @@ static void wire_init(struct wire *wire, struct wire *other, ferry_context_t *co
     };
     context->active[context->active_count++] = &wire->transport;
     peer->transport = &wire->transport;
+    /* A transport makes the endpoint at the latest when the peer talks first. */
+    assert_ptr_equal(ferry_core_endpoint(peer), &wire->base);
 }
 
 static void count_lost(void *user, ferry_peer_t *peer, int error, const char *why)

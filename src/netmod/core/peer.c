@@ -158,6 +158,8 @@ int ferry_peer_add(ferry_context_t *context, const void *bytes, size_t length,
     if (!peer)
         peer = new_peer(context, address.nonce, ours ? address.rank : -1,
                         key ? key : context->job.key);
+    else if (key && peer->rank < 0)
+        memcpy(peer->key, key, sizeof(peer->key));
     if (!peer)
         return -ENOMEM;
     *out = peer;

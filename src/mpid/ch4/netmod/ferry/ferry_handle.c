@@ -15,19 +15,19 @@ _Static_assert(sizeof(MPIR_Request *) == sizeof(uint64_t), "a handle takes the p
 
 /* What a request is waiting for, and so which answers may name it. */
 enum family {
-    NO_FAMILY,
-    SEND,
-    SEND_TARGET,
-    PART_SEND,
-    PART_RECV,
-    PUT,
-    PUT_TARGET,
-    GET,
-    ACC,
-    ACC_TARGET,
-    GET_ACC,
-    GET_ACC_TARGET,
-    CSWAP,
+    OF_NONE,
+    OF_SEND,
+    OF_SEND_TARGET,
+    OF_PART_SEND,
+    OF_PART_RECV,
+    OF_PUT,
+    OF_PUT_TARGET,
+    OF_GET,
+    OF_ACC,
+    OF_ACC_TARGET,
+    OF_GET_ACC,
+    OF_GET_ACC_TARGET,
+    OF_CSWAP,
 };
 
 /* What the header of a kind of message holds. Offsets are 0 where there is no such field. */
@@ -48,44 +48,46 @@ struct layout {
 #define FLATTENED(type) .flattened = offsetof(type, flattened_sz)
 
 static const struct layout layouts[MPIDI_AM_HANDLERS_MAX] = {
-    [MPIDIG_SEND] = {GIVES(MPIDIG_hdr_t, sreq_ptr, SEND)},
-    [MPIDIG_SEND_CTS] = {GIVES(MPIDIG_send_cts_msg_t, rreq_ptr, SEND_TARGET),
-                         RETURNS(MPIDIG_send_cts_msg_t, sreq_ptr, SEND)},
-    [MPIDIG_SEND_DATA] = {RETURNS(MPIDIG_send_data_msg_t, rreq_ptr, SEND_TARGET)},
-    [MPIDIG_SSEND_ACK] = {RETURNS(MPIDIG_ssend_ack_msg_t, sreq_ptr, SEND)},
+    [MPIDIG_SEND] = {GIVES(MPIDIG_hdr_t, sreq_ptr, OF_SEND)},
+    [MPIDIG_SEND_CTS] = {GIVES(MPIDIG_send_cts_msg_t, rreq_ptr, OF_SEND_TARGET),
+                         RETURNS(MPIDIG_send_cts_msg_t, sreq_ptr, OF_SEND)},
+    [MPIDIG_SEND_DATA] = {RETURNS(MPIDIG_send_data_msg_t, rreq_ptr, OF_SEND_TARGET)},
+    [MPIDIG_SSEND_ACK] = {RETURNS(MPIDIG_ssend_ack_msg_t, sreq_ptr, OF_SEND)},
 
-    [MPIDIG_PART_SEND_INIT] = {GIVES(MPIDIG_part_send_init_msg_t, sreq_ptr, PART_SEND)},
-    [MPIDIG_PART_CTS] = {GIVES(MPIDIG_part_cts_msg_t, rreq_ptr, PART_RECV),
-                         RETURNS(MPIDIG_part_cts_msg_t, sreq_ptr, PART_SEND)},
-    [MPIDIG_PART_SEND_DATA] = {RETURNS(MPIDIG_part_send_data_msg_t, rreq_ptr, PART_RECV)},
+    [MPIDIG_PART_SEND_INIT] = {GIVES(MPIDIG_part_send_init_msg_t, sreq_ptr, OF_PART_SEND)},
+    [MPIDIG_PART_CTS] = {GIVES(MPIDIG_part_cts_msg_t, rreq_ptr, OF_PART_RECV),
+                         RETURNS(MPIDIG_part_cts_msg_t, sreq_ptr, OF_PART_SEND)},
+    [MPIDIG_PART_SEND_DATA] = {RETURNS(MPIDIG_part_send_data_msg_t, rreq_ptr, OF_PART_RECV)},
 
-    [MPIDIG_PUT_REQ] = {GIVES(MPIDIG_put_msg_t, preq_ptr, PUT), FLATTENED(MPIDIG_put_msg_t)},
-    [MPIDIG_PUT_ACK] = {RETURNS(MPIDIG_put_ack_msg_t, preq_ptr, PUT)},
-    [MPIDIG_PUT_DT_REQ] = {GIVES(MPIDIG_put_msg_t, preq_ptr, PUT)},
-    [MPIDIG_PUT_DAT_REQ] = {RETURNS(MPIDIG_put_dat_msg_t, preq_ptr, PUT_TARGET)},
-    [MPIDIG_PUT_DT_ACK] = {GIVES(MPIDIG_put_dt_ack_msg_t, target_preq_ptr, PUT_TARGET),
-                           RETURNS(MPIDIG_put_dt_ack_msg_t, origin_preq_ptr, PUT)},
+    [MPIDIG_PUT_REQ] = {GIVES(MPIDIG_put_msg_t, preq_ptr, OF_PUT), FLATTENED(MPIDIG_put_msg_t)},
+    [MPIDIG_PUT_ACK] = {RETURNS(MPIDIG_put_ack_msg_t, preq_ptr, OF_PUT)},
+    [MPIDIG_PUT_DT_REQ] = {GIVES(MPIDIG_put_msg_t, preq_ptr, OF_PUT)},
+    [MPIDIG_PUT_DAT_REQ] = {RETURNS(MPIDIG_put_dat_msg_t, preq_ptr, OF_PUT_TARGET)},
+    [MPIDIG_PUT_DT_ACK] = {GIVES(MPIDIG_put_dt_ack_msg_t, target_preq_ptr, OF_PUT_TARGET),
+                           RETURNS(MPIDIG_put_dt_ack_msg_t, origin_preq_ptr, OF_PUT)},
 
-    [MPIDIG_GET_REQ] = {GIVES(MPIDIG_get_msg_t, greq_ptr, GET)},
-    [MPIDIG_GET_ACK] = {RETURNS(MPIDIG_get_ack_msg_t, greq_ptr, GET)},
+    [MPIDIG_GET_REQ] = {GIVES(MPIDIG_get_msg_t, greq_ptr, OF_GET)},
+    [MPIDIG_GET_ACK] = {RETURNS(MPIDIG_get_ack_msg_t, greq_ptr, OF_GET)},
 
-    [MPIDIG_ACC_REQ] = {GIVES(MPIDIG_acc_req_msg_t, req_ptr, ACC), FLATTENED(MPIDIG_acc_req_msg_t)},
-    [MPIDIG_ACC_ACK] = {RETURNS(MPIDIG_acc_ack_msg_t, req_ptr, ACC)},
-    [MPIDIG_ACC_DT_REQ] = {GIVES(MPIDIG_acc_req_msg_t, req_ptr, ACC)},
-    [MPIDIG_ACC_DAT_REQ] = {RETURNS(MPIDIG_acc_dat_msg_t, preq_ptr, ACC_TARGET)},
-    [MPIDIG_ACC_DT_ACK] = {GIVES(MPIDIG_acc_dt_ack_msg_t, target_preq_ptr, ACC_TARGET),
-                           RETURNS(MPIDIG_acc_dt_ack_msg_t, origin_preq_ptr, ACC)},
+    [MPIDIG_ACC_REQ] = {GIVES(MPIDIG_acc_req_msg_t, req_ptr, OF_ACC),
+                        FLATTENED(MPIDIG_acc_req_msg_t)},
+    [MPIDIG_ACC_ACK] = {RETURNS(MPIDIG_acc_ack_msg_t, req_ptr, OF_ACC)},
+    [MPIDIG_ACC_DT_REQ] = {GIVES(MPIDIG_acc_req_msg_t, req_ptr, OF_ACC)},
+    [MPIDIG_ACC_DAT_REQ] = {RETURNS(MPIDIG_acc_dat_msg_t, preq_ptr, OF_ACC_TARGET)},
+    [MPIDIG_ACC_DT_ACK] = {GIVES(MPIDIG_acc_dt_ack_msg_t, target_preq_ptr, OF_ACC_TARGET),
+                           RETURNS(MPIDIG_acc_dt_ack_msg_t, origin_preq_ptr, OF_ACC)},
 
-    [MPIDIG_GET_ACC_REQ] = {GIVES(MPIDIG_get_acc_req_msg_t, req_ptr, GET_ACC),
+    [MPIDIG_GET_ACC_REQ] = {GIVES(MPIDIG_get_acc_req_msg_t, req_ptr, OF_GET_ACC),
                             FLATTENED(MPIDIG_get_acc_req_msg_t)},
-    [MPIDIG_GET_ACC_ACK] = {RETURNS(MPIDIG_get_acc_ack_msg_t, req_ptr, GET_ACC)},
-    [MPIDIG_GET_ACC_DT_REQ] = {GIVES(MPIDIG_get_acc_req_msg_t, req_ptr, GET_ACC)},
-    [MPIDIG_GET_ACC_DAT_REQ] = {RETURNS(MPIDIG_get_acc_dat_msg_t, preq_ptr, GET_ACC_TARGET)},
-    [MPIDIG_GET_ACC_DT_ACK] = {GIVES(MPIDIG_get_acc_dt_ack_msg_t, target_preq_ptr, GET_ACC_TARGET),
-                               RETURNS(MPIDIG_get_acc_dt_ack_msg_t, origin_preq_ptr, GET_ACC)},
+    [MPIDIG_GET_ACC_ACK] = {RETURNS(MPIDIG_get_acc_ack_msg_t, req_ptr, OF_GET_ACC)},
+    [MPIDIG_GET_ACC_DT_REQ] = {GIVES(MPIDIG_get_acc_req_msg_t, req_ptr, OF_GET_ACC)},
+    [MPIDIG_GET_ACC_DAT_REQ] = {RETURNS(MPIDIG_get_acc_dat_msg_t, preq_ptr, OF_GET_ACC_TARGET)},
+    [MPIDIG_GET_ACC_DT_ACK] = {GIVES(MPIDIG_get_acc_dt_ack_msg_t, target_preq_ptr,
+                                     OF_GET_ACC_TARGET),
+                               RETURNS(MPIDIG_get_acc_dt_ack_msg_t, origin_preq_ptr, OF_GET_ACC)},
 
-    [MPIDIG_CSWAP_REQ] = {GIVES(MPIDIG_cswap_req_msg_t, req_ptr, CSWAP)},
-    [MPIDIG_CSWAP_ACK] = {RETURNS(MPIDIG_cswap_ack_msg_t, req_ptr, CSWAP)},
+    [MPIDIG_CSWAP_REQ] = {GIVES(MPIDIG_cswap_req_msg_t, req_ptr, OF_CSWAP)},
+    [MPIDIG_CSWAP_ACK] = {RETURNS(MPIDIG_cswap_ack_msg_t, req_ptr, OF_CSWAP)},
 
     [MPIDIG_WIN_COMPLETE] = {.size = sizeof(MPIDIG_win_cntrl_msg_t)},
     [MPIDIG_WIN_POST] = {.size = sizeof(MPIDIG_win_cntrl_msg_t)},
@@ -158,7 +160,7 @@ static bool grow(void)
 /* Where a request keeps its handle. */
 static uint64_t *place_of(MPIR_Request *request, enum family family)
 {
-    if (family == PART_SEND || family == PART_RECV)
+    if (family == OF_PART_SEND || family == OF_PART_RECV)
         return &MPIDI_PART_REQUEST(request, netmod.ferry).handle;
     return &MPIDI_FERRY_AMREQ(request).handle;
 }
@@ -172,7 +174,7 @@ static uint64_t give(MPIR_Request *request, enum family family, ferry_peer_t *pe
         entry->peer == peer)
         return *place;
 
-    if (family == PART_SEND || family == PART_RECV) {
+    if (family == OF_PART_SEND || family == OF_PART_RECV) {
         /* Its place may have been that of a request that is gone. */
         for (uint32_t i = 0; i < table.room; i++)
             if (table.entries[i].request == request)
