@@ -3,6 +3,9 @@
  * virtual machines drift, so only what was measured together may be compared. Told are the medians, and
  * the medians of the ratios of each round.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_setaffinity() */
+#endif
 #include "ferry_bench_common.h"
 
 #include <getopt.h>
@@ -54,7 +57,7 @@ static const char usage[] =
     "  -b, --bandwidth SIZES   messages in windows of 64, bytes a second (64K,1M,4M)\n"
     "  -m, --rate SIZES        messages in windows of 64, messages a second (8)\n"
     "  -t, --time MS           how long one measurement takes (30)\n"
-    "  -c, --cpus A,B          the processors; none: let the kernel choose (0,1)\n"
+    "  -c, --cpus A,B          the processors; none: the kernel chooses (the first two)\n"
     "  -n, --name NAME         in the output, for whom this is measured\n"
     "      --pairs             between every two ranks, not only the first two (MPI)\n"
     "      --csv               values of all rounds as comma-separated lines:\n"
@@ -96,6 +99,19 @@ static double parse_number(const char *text, double least)
     return number;
 }
 
+/* The first two that this process may use; none (-1) where there is one only. */
+static void first_two_cpus(int cpu[2])
+{
+    cpu_set_t set;
+    int found = 0;
+    cpu[0] = cpu[1] = -1;
+    if (sched_getaffinity(0, sizeof(set), &set) != 0 || CPU_COUNT(&set) < 2)
+        return;
+    for (int i = 0; i < CPU_SETSIZE && found < 2; i++)
+        if (CPU_ISSET(i, &set))
+            cpu[found++] = i;
+}
+
 void bench_parse(bench_options_t *options, int argc, char **argv)
 {
     static const struct option longs[] = {{"rounds", required_argument, NULL, 'r'},
@@ -109,7 +125,8 @@ void bench_parse(bench_options_t *options, int argc, char **argv)
                                           {"csv", no_argument, NULL, 'v'},
                                           {"help", no_argument, NULL, 'h'},
                                           {0}};
-    *options = (bench_options_t){.rounds = 7, .seconds = 0.03, .cpu = {0, 1}, .name = "ferry"};
+    *options = (bench_options_t){.rounds = 7, .seconds = 0.03, .name = "ferry"};
+    first_two_cpus(options->cpu);
     parse_sizes(&options->latency, "8,1K,64K,1M");
     parse_sizes(&options->bandwidth, "64K,1M,4M");
     parse_sizes(&options->rate, "8");

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +32,7 @@
     } while (0)
 
 struct job_board {
+    uint8_t key[FERRY_KEY_SIZE]; /* another for each job: several test programs run at once */
     uint8_t address[JOB_MAX][FERRY_ADDRESS_MAX];
     int length[JOB_MAX];
     _Atomic int arrived;
@@ -71,7 +73,7 @@ static void job_open(struct job *job)
     ferry_context_t *context;
     int again = 1;
 
-    memcpy(params.key, "a key for tests", 16);
+    memcpy(params.key, job->board->key, sizeof(params.key));
     check(ferry_open(&params, &context) == 0);
     for (int round = 0; round < 1 + again; round++) {
         job->board->length[job->rank] = ferry_address(context, job->board->address[job->rank]);
@@ -110,6 +112,7 @@ static int job_run(int size, void (*body)(struct job *))
     pid_t children[JOB_MAX];
     int failed = 0;
 
+    check(getrandom(board->key, sizeof(board->key), 0) == sizeof(board->key));
     fflush(NULL);
     for (int i = 0; i < size; i++) {
         struct job job = {.rank = i, .size = size, .board = board};

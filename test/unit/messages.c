@@ -3,6 +3,8 @@
 
 #include "job.h"
 
+#include <sys/stat.h>
+
 #define LONGEST ((size_t) 5 << 20)
 
 static const size_t sizes[] = {
@@ -307,6 +309,33 @@ static void a_dead_peer_is_noticed(void **state)
     run("", 2, dying);
 }
 
+/* The second process truncates the file in which the rings lie. */
+static void truncating(struct job *job)
+{
+    uint8_t data[100] = {0};
+    struct job_request s;
+    struct stat info;
+
+    job_send(job, !job->rank, 1, data, sizeof(data), 0, &s);
+    job_barrier(job);
+    for (int fd = 3; job->rank == 1 && fd < 100; fd++)
+        if (!fstat(fd, &info) && S_ISREG(info.st_mode) && info.st_size > (off_t) 1 << 40)
+            check(ftruncate(fd, 0) == 0);
+    job_barrier(job);
+    while (!job->lost) {
+        ferry_send_small(job->peers[!job->rank], 1, data, sizeof(data));
+        ferry_progress(job->context);
+    }
+    ferry_close(job->context);
+    _exit(0);
+}
+
+static void a_truncated_file_ends_no_process(void **state)
+{
+    (void) state;
+    run("FERRY_SEGMENT=file", 2, truncating);
+}
+
 static const struct {
     size_t length;
     int id;
@@ -452,6 +481,7 @@ int main(void)
         cmocka_unit_test(active_messages),
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),
+        cmocka_unit_test(a_truncated_file_ends_no_process),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

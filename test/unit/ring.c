@@ -155,7 +155,7 @@ static void many_packets(void **state)
 
     srand(2);
     make(&ends, 16, 4096);
-    while (taken < 200000) {
+    while (taken < 160000) {
         for (int n = rand() % 20; n > 0; n--) {
             size_t length = rand() % 3
                                 ? (size_t) (rand() % 60)
@@ -206,16 +206,16 @@ static void another_byte_area(void **state)
     assert_true(write_packet(&ends.writer, 10, 1000));
     assert_true(write_packet(&ends.writer, 11, 1000));
     ferry_ring_change_bytes(&ends.writer, larger, 65536);
-    assert_true(write_packet(&ends.writer, 12, 20000));
-    assert_true(write_packet(&ends.writer, 13, 20000));
+    assert_true(write_packet(&ends.writer, 12, 16000));
+    assert_true(write_packet(&ends.writer, 13, 16000));
     assert_true(read_packet(&ends.reader, 10, 1000));
     assert_true(read_packet(&ends.reader, 11, 1000));
     ferry_ring_change_bytes(&ends.reader, larger, 65536);
-    assert_true(read_packet(&ends.reader, 12, 20000));
-    assert_true(read_packet(&ends.reader, 13, 20000));
+    assert_true(read_packet(&ends.reader, 12, 16000));
+    assert_true(read_packet(&ends.reader, 13, 16000));
     for (word = 14; word < 1000; word++) {
-        assert_true(write_packet(&ends.writer, word, 20000));
-        assert_true(read_packet(&ends.reader, word, 20000));
+        assert_true(write_packet(&ends.writer, word, 16000));
+        assert_true(read_packet(&ends.reader, word, 16000));
     }
     unmake(&ends);
     free(larger);

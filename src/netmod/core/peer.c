@@ -255,6 +255,11 @@ const uint8_t *ferry_peer_nonce(ferry_peer_t *peer)
     return peer->nonce;
 }
 
+bool ferry_peer_lost(ferry_peer_t *peer)
+{
+    return peer->error != 0;
+}
+
 int ferry_peer_rank(ferry_peer_t *peer)
 {
     return peer->rank;

@@ -125,6 +125,8 @@ static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t 
     op->want = length < op->room ? length : op->room;
     op->got = 0;
     op->handle = 0;
+    if (endpoint->core.lost)
+        return endpoint->peer->error;
     if (op->want == 0) {
         set_results(request, 0, match, length, endpoint->peer);
         error = ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);

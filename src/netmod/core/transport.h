@@ -152,6 +152,9 @@ int ferry_peer_rank(ferry_peer_t *peer);
 /* The transport's own pointer of a peer, for the transport that reaches it. */
 void **ferry_peer_slot(ferry_peer_t *peer);
 
+/* Whether it was lost. */
+bool ferry_peer_lost(ferry_peer_t *peer);
+
 /* What to prove to this peer, and have proved by it: the job's key, or its invitation. */
 const uint8_t *ferry_peer_key(ferry_peer_t *peer);
 

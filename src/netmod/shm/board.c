@@ -11,6 +11,7 @@
 
 #include "auth.h"
 #include "config.h"
+#include "fault.h"
 #include "headroom.h"
 #include "link.h"
 #include "list.h"
@@ -64,6 +65,7 @@ struct ferry_board {
     _Atomic uint64_t *rows; /* rows[to * stride + from]: what `from` told `to` */
     size_t rows_offset, row_stride, rows_length;
     uint64_t heap;
+    _Atomic bool faulted;
 };
 
 static pthread_mutex_t boards_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -142,18 +144,39 @@ enum ferry_liveness ferry_board_liveness(const struct ferry_board *board, uint32
 
 /* ---- Making and joining ---- */
 
+/* Maps a range. A memfd is sealed against shrinking; a file can't be, and is guarded. */
+static int map_range(struct ferry_board *board, uint64_t offset, size_t length, void **memory)
+{
+    int error = 0;
+
+    *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, (off_t) offset);
+    if (*memory == MAP_FAILED)
+        return -errno;
+    /* A child neither uses nor keeps what it did not ask for. */
+    madvise(*memory, length, MADV_DONTFORK);
+    if (board->kind == FERRY_SEGMENT_FILE)
+        error = ferry_fault_guard(*memory, length, &board->faulted);
+    if (error)
+        munmap(*memory, length);
+    return error;
+}
+
+static void unmap_range(void *memory, size_t length)
+{
+    ferry_fault_unguard(memory);
+    munmap(memory, length);
+}
+
 static int map_segment(struct ferry_board *board)
 {
     int error = ferry_segment_fill(board->fd, 0, board->head_length);
     size_t length = board->head_length + board->rows_length;
     void *memory;
 
+    if (!error)
+        error = map_range(board, 0, length, &memory);
     if (error)
         return error;
-    memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, 0);
-    if (memory == MAP_FAILED)
-        return -errno;
-    madvise(memory, length, MADV_DONTFORK);
     board->head = memory;
     board->rows = (_Atomic uint64_t *) (void *) ((char *) memory + board->rows_offset);
     return 0;
@@ -228,7 +251,7 @@ static void unmake(struct ferry_board *board)
         ferry_place_remove(board->place, board->name);
     board->named = false;
     if (board->head)
-        munmap(board->head, board->head_length + board->rows_length);
+        unmap_range(board->head, board->head_length + board->rows_length);
     board->head = NULL;
     if (board->fd >= 0)
         close(board->fd);
@@ -396,18 +419,12 @@ int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, v
         length > board->size - offset)
         return -EPROTO;
     error = ferry_segment_fill(board->fd, offset, length);
-    if (error)
-        return error;
-    *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, (off_t) offset);
-    if (*memory == MAP_FAILED)
-        return -errno;
-    madvise(*memory, length, MADV_DONTFORK);
-    return 0;
+    return error ? error : map_range(board, offset, length, memory);
 }
 
 void ferry_board_unmap(void *memory, size_t length)
 {
-    munmap(memory, pages(length));
+    unmap_range(memory, pages(length));
 }
 
 int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
@@ -423,6 +440,11 @@ void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length)
 {
     fallocate(board->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset,
               (off_t) pages(length));
+}
+
+bool ferry_board_faulted(const struct ferry_board *board)
+{
+    return atomic_load_explicit(&board->faulted, memory_order_relaxed);
 }
 
 /* ---- Telling ---- */

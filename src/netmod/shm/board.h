@@ -76,6 +76,9 @@ uint32_t ferry_board_knocks(const struct ferry_board *board);
 /* What member `from` told this process, or 0. Valid after the count of knocks has changed. */
 uint64_t ferry_board_told(const struct ferry_board *board, uint32_t from);
 
+/* Whether the memory was taken away (a file that somebody truncated): no member is to be trusted. */
+bool ferry_board_faulted(const struct ferry_board *board);
+
 const struct ferry_place *ferry_board_place(const struct ferry_board *board);
 enum ferry_segment_kind ferry_board_kind(const struct ferry_board *board);
 

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth.h"
 #include "config.h"
+#include "host.h"
 #include "log.h"
 #include "shm.h"
 
@@ -20,7 +22,7 @@
 struct board {
     struct ferry_board *board;
     uint32_t knocks; /* as last seen */
-    bool used;
+    bool used, lost;
     uint8_t *attached; /* by rank: its ring to here is mapped */
 };
 
@@ -30,6 +32,10 @@ struct shm {
     unsigned place_count, board_count;
     struct board boards[FERRY_PLACES_MAX];
     uint8_t probe[16];
+    int token; /* of ferry_host_show(), or -1 */
+    ferry_peer_t *
+        *far; /* that started with us and share no memory with us; until they are settled */
+    uint32_t far_count;
     uint32_t common[FERRY_PLACES_MAX]; /* ids of boards that all peers seen so far are members of */
     unsigned common_count;
     uint32_t seen;                         /* peers asked for */
@@ -81,7 +87,9 @@ static int shm_open(ferry_context_t *context, struct ferry_transport **out)
     shm->peers = calloc(size, sizeof(*shm->peers));
     shm->endpoints = calloc(size, sizeof(*shm->endpoints));
     shm->readers = calloc(size, sizeof(*shm->readers));
-    if (!shm->peers || !shm->endpoints || !shm->readers) {
+    shm->far = calloc(size, sizeof(*shm->far));
+    shm->token = ferry_host_show(ferry_core_nonce(context));
+    if (!shm->peers || !shm->endpoints || !shm->readers || !shm->far) {
         shm_close(&shm->base);
         return -ENOMEM;
     }
@@ -122,6 +130,9 @@ static void shm_close(struct ferry_transport *transport)
     for (unsigned i = 0; i < shm->board_count; i++)
         leave_board(&shm->boards[i]);
     ferry_places_close(shm->places, shm->place_count);
+    if (shm->token >= 0)
+        close(shm->token);
+    free(shm->far);
     free(shm->peers);
     free(shm->endpoints);
     free(shm->readers);
@@ -183,8 +194,11 @@ static bool shm_reach(struct ferry_transport *transport, ferry_peer_t *peer, con
             (!best || ferry_board_preference(board->board) < ferry_board_preference(best->board)))
             best = board;
     }
-    if (!best)
+    if (!best) {
+        if (shm->far_count < ferry_core_params(transport->context)->size)
+            shm->far[shm->far_count++] = peer;
         return false;
+    }
     best->used = true;
     /* A ring of this peer may have been announced before the peer was known here. */
     best->knocks = ferry_board_knocks(best->board) - 1;
@@ -223,6 +237,39 @@ static bool is_crowded(struct shm *shm)
     return sharing > (unsigned) CPU_COUNT(&all);
 }
 
+/* Says how processes of this host that share no memory could do so; once for all that do share. */
+static void advise(struct shm *shm)
+{
+    uint32_t size = ferry_core_params(shm->base.context)->size;
+    const uint8_t **nonces = calloc(size, sizeof(*nonces));
+    bool *here = calloc(size, sizeof(*here));
+    int lowest_near = (int) size, lowest_far = (int) size;
+    unsigned count = 0;
+
+    for (uint32_t rank = 0; rank < size && lowest_near == (int) size; rank++)
+        if (shm->peers[rank])
+            lowest_near = (int) rank;
+    if (nonces && here) {
+        for (uint32_t i = 0; i < shm->far_count; i++)
+            nonces[i] = ferry_peer_nonce(shm->far[i]);
+        count = ferry_host_look(nonces, shm->far_count, here);
+        for (uint32_t i = 0; i < shm->far_count; i++)
+            if (here[i] && ferry_peer_rank(shm->far[i]) < lowest_far)
+                lowest_far = ferry_peer_rank(shm->far[i]);
+    }
+    if (count && lowest_near < lowest_far &&
+        lowest_near == (int) ferry_core_params(shm->base.context)->rank)
+        ferry_log(
+            FERRY_LOG_WARN,
+            "%u of the job's processes, process %d first, run on this host but share no memory "
+            "with "
+            "this one: their messages take the network. Mount one directory, such as /run/ferry, "
+            "into all containers of the job to change that",
+            count, lowest_far);
+    free(nonces);
+    free(here);
+}
+
 /* Leaves the boards on which nobody is met. */
 static void shm_settle(struct ferry_transport *transport)
 {
@@ -237,6 +284,9 @@ static void shm_settle(struct ferry_transport *transport)
             leave_board(&shm->boards[i]);
     }
     shm->board_count = kept;
+    if (shm->far_count)
+        advise(shm);
+    shm->far_count = 0;
     ferry_core_crowded(transport->context, is_crowded(shm));
 }
 
@@ -509,6 +559,22 @@ static int drain(struct ferry_shm_endpoint *endpoint)
     return events;
 }
 
+/* The memory of a board is gone, and with it all who are met there. */
+static int lose_board(struct shm *shm, struct board *board)
+{
+    uint32_t size = ferry_core_params(shm->base.context)->size;
+
+    board->lost = true;
+    for (uint32_t i = 0; i < shm->endpoint_count; i++)
+        if (shm->endpoints[i]->board == board->board)
+            shm->endpoints[i]->reading = false;
+    for (uint32_t rank = 0; rank < size; rank++)
+        if (shm->peers[rank] && *ferry_peer_slot(shm->peers[rank]) == board->board)
+            ferry_core_peer_lost(shm->peers[rank], -EIO,
+                                 "somebody truncated the file behind the shared memory");
+    return 1;
+}
+
 static int shm_progress(struct ferry_transport *transport)
 {
     struct shm *shm = shm_of(transport);
@@ -517,10 +583,32 @@ static int shm_progress(struct ferry_transport *transport)
     for (uint32_t i = 0; i < shm->reader_count; i++)
         if (shm->readers[i]->reading)
             events += drain(shm->readers[i]);
-    for (unsigned i = 0; i < shm->board_count; i++)
-        if (__builtin_expect(ferry_board_knocks(shm->boards[i].board) != shm->boards[i].knocks, 0))
-            events += answer_knocks(shm, &shm->boards[i]);
+    for (unsigned i = 0; i < shm->board_count; i++) {
+        struct board *board = &shm->boards[i];
+
+        if (__builtin_expect(board->lost, 0))
+            continue;
+        if (__builtin_expect(ferry_board_faulted(board->board), 0))
+            events += lose_board(shm, board);
+        else if (__builtin_expect(ferry_board_knocks(board->board) != board->knocks, 0))
+            events += answer_knocks(shm, board);
+    }
     return events;
+}
+
+/* A process died: what it had sent before is still received. */
+static void bury(struct shm *shm, ferry_peer_t *peer)
+{
+    for (uint32_t i = 0; i < shm->reader_count; i++) {
+        struct ferry_shm_endpoint *endpoint = shm->readers[i];
+
+        if (endpoint->base.peer != peer)
+            continue;
+        while (endpoint->reading && drain(endpoint))
+            ;
+        endpoint->reading = false;
+    }
+    ferry_core_peer_lost(peer, -ECONNRESET, "its process ended without a word");
 }
 
 /* Looks for the dead. Whoever left in order has said all before. */
@@ -532,8 +620,9 @@ static void shm_housekeep(struct ferry_transport *transport)
     for (uint32_t rank = 0; rank < size; rank++) {
         ferry_peer_t *peer = shm->peers[rank];
 
-        if (peer && ferry_board_liveness(*ferry_peer_slot(peer), rank, NULL) == FERRY_DEAD)
-            ferry_core_peer_lost(peer, -ECONNRESET, "its process ended without a word");
+        if (peer && !ferry_peer_lost(peer) &&
+            ferry_board_liveness(*ferry_peer_slot(peer), rank, NULL) == FERRY_DEAD)
+            bury(shm, peer);
     }
 }
 

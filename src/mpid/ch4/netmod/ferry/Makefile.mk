@@ -16,6 +16,7 @@ noinst_HEADERS     += src/mpid/ch4/netmod/ferry/netmod_inline.h \
 mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_am.c \
                       src/mpid/ch4/netmod/ferry/ferry_comm.c \
+                      src/mpid/ch4/netmod/ferry/ferry_cvar.c \
                       src/mpid/ch4/netmod/ferry/ferry_handle.c \
                       src/mpid/ch4/netmod/ferry/ferry_init.c \
                       src/mpid/ch4/netmod/ferry/ferry_part.c \

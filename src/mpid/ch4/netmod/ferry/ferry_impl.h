@@ -177,6 +177,10 @@ void MPIDI_FERRY_spawn_finalize(void);
 /* Whether a process of another job still has a part in some communicator. */
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
 
+/* ---- Control variables (ferry_cvar.c) ---- */
+
+void MPIDI_FERRY_cvar_init(void);
+
 /* ---- What waits for the end of Ferry's progress (ferry_progress.c) ---- */
 
 int MPIDI_FERRY_work(void);

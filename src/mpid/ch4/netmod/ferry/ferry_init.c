@@ -117,6 +117,8 @@ int MPIDI_FERRY_init_local(int *tag_bits)
 {
     int mpi_errno = MPI_SUCCESS;
 
+    MPIDI_FERRY_cvar_init();
+
     /* One context serves all threads. */
     MPIDI_global.n_vcis = 1;
 
