@@ -42,9 +42,24 @@ static int open_transport(ferry_context_t *context, unsigned index)
     return 0;
 }
 
-static bool is_fabric(unsigned index)
+/* The transports that FERRY_TRANSPORTS allows, of those opened on demand or of the others. Returns how
+ * many are open. Errors: -ENOMEM. */
+static int open_allowed(ferry_context_t *context, bool on_demand)
 {
-    return strcmp(ferry_transports[index]->name, "fabric") == 0;
+    int opened = 0;
+
+    for (unsigned i = 0; ferry_transports[i]; i++) {
+        const struct ferry_transport_ops *ops = ferry_transports[i];
+        int error;
+
+        if (ops->on_demand != on_demand || !ferry_list_has(ferry_config()->transports, ops->name))
+            continue;
+        error = context->transports[i] ? 0 : open_transport(context, i);
+        if (error == -ENOMEM)
+            return error;
+        opened += !error;
+    }
+    return opened;
 }
 
 int ferry_open(const ferry_params_t *params, ferry_context_t **out)
@@ -66,15 +81,9 @@ int ferry_open(const ferry_params_t *params, ferry_context_t **out)
     ferry_handles_init(&context->handles);
     ferry_rma_init(context);
     context->last_housekeeping_ns = ferry_now_ns();
-    for (unsigned i = 0; ferry_transports[i]; i++) {
-        int error = 0;
-
-        if (!is_fabric(i) && ferry_list_has(config->transports, ferry_transports[i]->name))
-            error = open_transport(context, i);
-        if (error == -ENOMEM) {
-            ferry_close(context);
-            return error;
-        }
+    if (open_allowed(context, false) == -ENOMEM) {
+        ferry_close(context);
+        return -ENOMEM;
     }
     *out = context;
     return 0;
@@ -82,19 +91,12 @@ int ferry_open(const ferry_params_t *params, ferry_context_t **out)
 
 int ferry_open_fabric(ferry_context_t *context)
 {
-    for (unsigned i = 0; ferry_transports[i]; i++)
-        if (is_fabric(i)) {
-            if (context->transports[i])
-                return 0;
-            if (!ferry_list_has(ferry_config()->transports, "fabric")) {
-                ferry_log(FERRY_LOG_ERROR, "some processes share no memory and need the network, "
-                                           "but FERRY_TRANSPORTS does not allow fabric: add it");
-                return -ENODEV;
-            }
-            return open_transport(context, i);
-        }
-    ferry_log(FERRY_LOG_ERROR, "some processes share no memory and need the network, "
-                               "but this Ferry was built without libfabric");
+    int opened = open_allowed(context, true);
+
+    if (opened)
+        return opened < 0 ? opened : 0;
+    ferry_log(FERRY_LOG_ERROR, "some processes share no memory, and there is no network transport: let "
+                               "FERRY_TRANSPORTS allow fabric (FERRY_LOG=info says more)");
     return -ENODEV;
 }
 

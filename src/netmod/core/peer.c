@@ -237,7 +237,7 @@ void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room)
 
 bool ferry_peer_is_near(ferry_peer_t *peer)
 {
-    return peer->transport && peer->transport->ops == &ferry_shm_ops;
+    return peer->transport && peer->transport->ops->near;
 }
 
 void ferry_peer_set_user(ferry_peer_t *peer, void *user)

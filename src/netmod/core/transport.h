@@ -31,6 +31,8 @@ struct ferry_payload {
 
 struct ferry_transport_ops {
     const char *name;
+    bool near;      /* its peers share memory */
+    bool on_demand; /* opened by ferry_open_fabric(), not from the beginning */
 
     /* Makes ready to meet others and returns at once; may leave a thread behind that lets others in
      * until settle(). -ENODEV: this transport can't be used here (a reason was logged). */

@@ -643,6 +643,7 @@ static void shm_describe(struct ferry_transport *transport, ferry_peer_t *peer, 
 
 const struct ferry_transport_ops ferry_shm_ops = {
     .name = "shm",
+    .near = true,
     .open = shm_open,
     .close = shm_close,
     .address = shm_address,
