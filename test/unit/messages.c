@@ -282,6 +282,39 @@ static void many_to_many(void **state)
     run("FERRY_RING_SLOTS=16", 6, crowd);
 }
 
+/* More than the receiver wants to keep for later: the rest stays with the sender. */
+static void flood(struct job *job)
+{
+    enum { COUNT = 1000, LENGTH = 50000 };
+    uint8_t *data = malloc(LENGTH);
+    struct job_request *requests = calloc(COUNT, sizeof(*requests));
+    int sent = 0;
+
+    job_fill(data, LENGTH, 9);
+    for (int i = 0; job->rank == 0 && i < COUNT; i++)
+        job_send(job, 1, (uint64_t) i, data, LENGTH, 0, &requests[i]);
+    for (int i = 0; i < 20000; i++)
+        ferry_progress(job->context);
+    for (int i = 0; i < COUNT; i++)
+        sent += requests[i].done;
+    check(job->rank == 1 || (sent > 10 && sent < COUNT / 2));
+    job_barrier(job);
+    for (int i = 0; i < COUNT; i++) {
+        if (job->rank == 1) {
+            memset(data, 0, LENGTH);
+            job_recv(job, (uint64_t) i, 0, data, LENGTH, &requests[i]);
+        }
+        job_wait(job, &requests[i]);
+        check(requests[i].request.status == 0 && job_filled(data, LENGTH, 9));
+    }
+}
+
+static void a_flood_stays_with_its_sender(void **state)
+{
+    (void) state;
+    run("FERRY_UNEXPECTED_MAX=1M", 2, flood);
+}
+
 /* The second process dies while a message to it and one from it are under way. */
 static void dying(struct job *job)
 {
@@ -478,6 +511,7 @@ int main(void)
         cmocka_unit_test(cancel_truncation_and_probes),
         cmocka_unit_test(data_that_is_not_contiguous),
         cmocka_unit_test(many_to_many),
+        cmocka_unit_test(a_flood_stays_with_its_sender),
         cmocka_unit_test(active_messages),
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),

@@ -95,8 +95,9 @@ int ferry_open_fabric(ferry_context_t *context)
 
     if (opened)
         return opened < 0 ? opened : 0;
-    ferry_log(FERRY_LOG_ERROR, "some processes share no memory, and there is no network transport: let "
-                               "FERRY_TRANSPORTS allow fabric (FERRY_LOG=info says more)");
+    ferry_log(FERRY_LOG_ERROR,
+              "some processes share no memory, and there is no network transport: let "
+              "FERRY_TRANSPORTS allow fabric (FERRY_LOG=info says more)");
     return -ENODEV;
 }
 

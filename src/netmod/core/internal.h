@@ -16,6 +16,9 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Up to this many bytes a message goes without asking even to a peer that holds. */
+#define FERRY_TINY 48
+
 #define FERRY_TRANSPORTS_MAX 4
 #define FERRY_INVITATIONS_MAX 64
 
@@ -96,7 +99,8 @@ struct ferry_message {
     ferry_request_t *request; /* takes the pieces as they come */
     uint64_t sender;          /* its handle: of an offer, or to be told of a match */
     uint64_t address;
-    uint8_t *data; /* behind this struct, or NULL */
+    size_t room;   /* bytes at data that count as unexpected */
+    uint8_t *data; /* behind this struct */
 };
 
 struct ferry_context {

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "config.h"
 #include "internal.h"
 
 /* A message that comes unasked is at most this long, whatever its sender says. */
@@ -58,6 +59,26 @@ static void complete(ferry_request_t *request, int status)
 
 /* ---- Messages ---- */
 
+/* A sender whose messages nobody receives is asked to offer them, so that they stay with it. */
+static void count_unexpected(struct ferry_endpoint *endpoint, size_t bytes)
+{
+    endpoint->core.unexpected += bytes;
+    if (endpoint->core.unexpected <= ferry_config()->unexpected_max || endpoint->core.holding ||
+        !endpoint->ops->hold)
+        return;
+    endpoint->core.holding = true;
+    endpoint->ops->hold(endpoint, true);
+}
+
+static void uncount_unexpected(struct ferry_endpoint *endpoint, size_t bytes)
+{
+    endpoint->core.unexpected -= bytes;
+    if (!endpoint->core.holding || endpoint->core.unexpected > ferry_config()->unexpected_max / 2)
+        return;
+    endpoint->core.holding = false;
+    endpoint->ops->hold(endpoint, false);
+}
+
 static struct ferry_message *message_new(struct ferry_endpoint *endpoint, uint64_t match,
                                          enum ferry_message_kind kind, size_t length, size_t room)
 {
@@ -70,8 +91,18 @@ static struct ferry_message *message_new(struct ferry_endpoint *endpoint, uint64
                                       .peer = endpoint->peer,
                                       .kind = kind,
                                       .length = length,
+                                      .room = room,
                                       .data = (uint8_t *) (message + 1)};
+    if (room)
+        count_unexpected(endpoint, room);
     return message;
+}
+
+static void message_free(struct ferry_message *message)
+{
+    if (message->room)
+        uncount_unexpected(message->peer->endpoint, message->room);
+    free(message);
 }
 
 static void queue_unexpected(struct ferry_message *message)
@@ -156,7 +187,7 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
     if (message->kind != FERRY_MSG_WHOLE && message->peer->error)
         result = message->peer->error;
     if (result) {
-        free(message);
+        message_free(message);
         return result;
     }
     switch (message->kind) {
@@ -164,7 +195,7 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
         store(request, 0, message->data, message->length);
         set_results(request, 0, message->link.match, message->length, message->peer);
         answer_sync(message);
-        free(message);
+        message_free(message);
         return 1;
     case FERRY_MSG_PIECES:
         recv_op(request)->handle = 0;
@@ -177,7 +208,7 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
     case FERRY_MSG_OFFER:
         result = accept_offer(message->peer->endpoint, message->link.match, message->length,
                               message->sender, message->address, request);
-        free(message);
+        message_free(message);
         return result;
     }
     return -EINVAL;
@@ -323,7 +354,7 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
     }
     answer_sync(message);
     complete(message->request, 0);
-    free(message);
+    message_free(message);
     return 0;
 }
 
@@ -489,7 +520,7 @@ void ferry_recv_peer_lost(ferry_peer_t *peer, int error)
         pieces->error = error;
         if (pieces->request) {
             complete(pieces->request, error);
-            free(pieces);
+            message_free(pieces);
         }
     }
     for (struct ferry_link *link = context->match.all.next; link != &context->match.all;

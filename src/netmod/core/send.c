@@ -131,7 +131,8 @@ int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, siz
     struct ferry_endpoint *endpoint = peer->endpoint;
 
     if (unlikely(!endpoint || endpoint->core.first || length > endpoint->chunk ||
-                 !endpoint->ops->send_eager || endpoint->core.lost))
+                 !endpoint->ops->send_eager || endpoint->core.lost ||
+                 (endpoint->held && length > FERRY_TINY)))
         return -EAGAIN;
     return endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
 }
@@ -153,7 +154,7 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
                                  .word = match,
                                  .type = FERRY_PKT_RTS};
     request->status = 0;
-    if (length > endpoint->eager_max) {
+    if (length > endpoint->eager_max || (endpoint->held && length > FERRY_TINY)) {
         if (ferry_offer_init(op))
             return -ENOMEM;
     } else {

@@ -71,6 +71,10 @@ struct ferry_transport_ops {
     int (*send_eager)(struct ferry_endpoint *endpoint, uint64_t match, const void *data,
                       uint32_t length);
 
+    /* Asks the peer, while on, to offer all but the smallest messages before it sends them: too many
+     * wait here for a receive. Optional: the peer's endpoint->held follows some time later. */
+    void (*hold)(struct ferry_endpoint *endpoint, bool on);
+
     /* Copies length bytes from an address of the peer's into to, by the kernel, in one copy.
      * Returns bytes copied (maybe fewer, never 0), or -ENOTSUP where there is no such way (any
      * more), -EAGAIN while one is being set up. NULL: no such way. */
@@ -104,8 +108,8 @@ struct ferry_endpoint {
     uint32_t packet_max; /* bytes of payload, at most FERRY_PAYLOAD_MAX; may change */
     uint32_t chunk;      /* bytes of payload that suit pipelined streaming best */
     size_t eager_max;    /* up to this many bytes a message is sent without asking */
-    size_t
-        fetch_min; /* from this many bytes on, fetch() is better than a stream; SIZE_MAX: never */
+    bool held;           /* the peer asks for offers, see hold() */
+    size_t fetch_min;    /* from here on fetch() is better than a stream; SIZE_MAX: never */
 
     /* The core's own; zeroed by the transport. */
     struct {
@@ -113,7 +117,8 @@ struct ferry_endpoint {
         struct ferry_pending *streams;      /* large messages on their way, served in turn */
         struct ferry_message *assembly;     /* what NEXT packets belong to */
         struct ferry_endpoint *next_busy;   /* the context's list of endpoints with work */
-        bool busy, lost;
+        size_t unexpected;                  /* bytes from it that wait for a receive */
+        bool busy, lost, holding;
     } core;
 };
 

@@ -33,6 +33,7 @@ uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length)
             ring->byte_count += span;
             return ring->bytes + start;
         }
+        ring->held = atomic_load_explicit(&ring->control->hold, memory_order_relaxed);
         ring->known_bytes_taken = atomic_load_explicit(&ring->control->bytes_taken,
                                                        memory_order_acquire);
     }

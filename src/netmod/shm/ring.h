@@ -38,6 +38,7 @@ _Static_assert(sizeof(struct ferry_slot) == FERRY_LINE, "a slot is a line");
 struct ferry_ring_control {
     alignas(FERRY_LINE) _Atomic uint64_t slots_taken; /* written by the reader */
     _Atomic uint64_t bytes_taken;
+    _Atomic uint32_t hold;
     alignas(FERRY_LINE) uint8_t reserved[FERRY_LINE];
 };
 
@@ -53,6 +54,7 @@ struct ferry_ring {
     uint64_t byte_base;  /* byte_count when the present area came into use */
     uint64_t known_bytes_taken;
     size_t byte_room;
+    bool held; /* writer: the reader asked for no more than it must get */
     struct ferry_ring_control *control;
 };
 
@@ -86,6 +88,7 @@ static inline bool ferry_ring_has_slot(struct ferry_ring *ring)
     if (__builtin_expect(ring->count - ring->known_taken < ring->slot_room, 1))
         return true;
     ring->known_taken = atomic_load_explicit(&ring->control->slots_taken, memory_order_acquire);
+    ring->held = atomic_load_explicit(&ring->control->hold, memory_order_relaxed);
     return ring->count - ring->known_taken < ring->slot_room;
 }
 

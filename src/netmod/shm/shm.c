@@ -457,6 +457,7 @@ static int shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
 
     if (!ferry_ring_has_slot(ring))
         return -EAGAIN;
+    base->held = ring->held;
     if (head->length > ring->byte_room / GROW_PART && endpoint->may_grow) {
         grow(endpoint);
         return shm_send(base, head, payload);
@@ -474,6 +475,14 @@ static int shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
     slot->word = head->word;
     ferry_ring_publish(ring, head->type, head->flags, head->length);
     return 0;
+}
+
+static void shm_hold(struct ferry_endpoint *base, bool on)
+{
+    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
+
+    if (endpoint->rx_ring.memory)
+        atomic_store_explicit(&endpoint->rx.control->hold, on, memory_order_relaxed);
 }
 
 static int shm_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
@@ -653,6 +662,7 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .connect = shm_connect,
     .send = shm_send,
     .send_eager = shm_send_eager,
+    .hold = shm_hold,
     .fetch = ferry_shm_fetch,
     .progress = shm_progress,
     .housekeep = shm_housekeep,
