@@ -283,20 +283,20 @@ copy_none() {
 
 copy_mem() {
     two_with_directory
-    FERRY_COPY=mem FERRY_FETCH_MIN=64K each_of "$some datatypes" shm a,b
+    FERRY_COPY=mem FERRY_FETCH=always each_of "$some datatypes" shm a,b
 }
 
 copy_cma() {
     container a
     local program
     for program in $some; do
-        FERRY_COPY=cma FERRY_FETCH_MIN=64K passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 \
+        FERRY_COPY=cma FERRY_FETCH=always passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 \
             "$programs/$program"
         by shm
     done
     # Refused by the kernel from one container to the other: it goes another way.
     two_with_directory
-    FERRY_COPY=cma FERRY_FETCH_MIN=64K each_of "$some" shm a,b
+    FERRY_COPY=cma FERRY_FETCH=always each_of "$some" shm a,b
 }
 
 fabric_only() {

@@ -57,7 +57,7 @@ static void all_sizes(struct job *job)
     free(back);
 }
 
-/* Runs a job with variables, such as "FERRY_COPY=cma FERRY_FETCH_MIN=1K". */
+/* Runs a job with variables, such as "FERRY_COPY=cma FERRY_FETCH=always FERRY_FETCH_MIN=1K". */
 static void run(const char *variables, int size, void (*body)(struct job *))
 {
     char text[200], *rest = text, *word;
@@ -88,7 +88,7 @@ static void every_size_with_one_copy_by_cma(void **state)
 {
     (void) state;
     expected_way = "process_vm_readv";
-    run("FERRY_COPY=cma FERRY_FETCH_MIN=1K", 2, all_sizes);
+    run("FERRY_COPY=cma FERRY_FETCH=always FERRY_FETCH_MIN=1K", 2, all_sizes);
     expected_way = NULL;
 }
 
@@ -96,7 +96,7 @@ static void every_size_with_one_copy_by_mem(void **state)
 {
     (void) state;
     expected_way = "/proc/self/mem";
-    run("FERRY_COPY=mem FERRY_FETCH_MIN=1K", 2, all_sizes);
+    run("FERRY_COPY=mem FERRY_FETCH=always FERRY_FETCH_MIN=1K", 2, all_sizes);
     expected_way = NULL;
 }
 
@@ -315,6 +315,33 @@ static void a_flood_stays_with_its_sender(void **state)
     run("FERRY_UNEXPECTED_MAX=1M", 2, flood);
 }
 
+/* A receiver needs no sender that attends, once the message is offered. */
+static void absent(struct job *job)
+{
+    uint8_t *data = malloc(LONGEST);
+    struct job_request r;
+
+    job_fill(data, LONGEST, 4);
+    if (job->rank == 0) {
+        job_send(job, 1, 1, data, LONGEST, 0, &r);
+        /* No progress here until the other has it all. */
+        while (!atomic_load(&job->board->word))
+            usleep(100);
+    } else {
+        memset(data, 0, LONGEST);
+        job_recv(job, 1, 0, data, LONGEST, &r);
+    }
+    job_wait(job, &r);
+    check(r.request.status == 0 && job_filled(data, LONGEST, 4));
+    atomic_store(&job->board->word, 1);
+}
+
+static void a_busy_sender_is_not_waited_for(void **state)
+{
+    (void) state;
+    run("", 2, absent);
+}
+
 /* The second process dies while a message to it and one from it are under way. */
 static void dying(struct job *job)
 {
@@ -512,6 +539,7 @@ int main(void)
         cmocka_unit_test(data_that_is_not_contiguous),
         cmocka_unit_test(many_to_many),
         cmocka_unit_test(a_flood_stays_with_its_sender),
+        cmocka_unit_test(a_busy_sender_is_not_waited_for),
         cmocka_unit_test(active_messages),
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),

@@ -129,6 +129,18 @@ static void drop_work(struct ferry_endpoint *endpoint)
         free(endpoint->core.assembly);
 }
 
+/* Frees the headers of active messages that were offered and not called for. */
+static void drop_offers(ferry_context_t *context)
+{
+    for (uint32_t i = 0; i < context->handles.count; i++) {
+        uintptr_t tagged = (uintptr_t) context->handles.entries[i].object;
+        struct ferry_send_op *op = (struct ferry_send_op *) (tagged - FERRY_HANDLE_SEND);
+
+        if (tagged && (tagged & 7) == FERRY_HANDLE_SEND && op->pending.awaiting)
+            free(op->header);
+    }
+}
+
 void ferry_close(ferry_context_t *context)
 {
     if (ferry_config()->report)
@@ -136,6 +148,8 @@ void ferry_close(ferry_context_t *context)
     for (uint32_t i = 0; i < context->peer_count; i++)
         if (context->peers[i]->endpoint)
             drop_work(context->peers[i]->endpoint);
+    drop_offers(context);
+    ferry_rma_close(context);
     ferry_recv_close(context);
     for (unsigned i = 0; i < context->active_count; i++)
         context->active[i]->ops->close(context->active[i]);

@@ -77,6 +77,8 @@ struct ferry_recv_op {
     uint64_t address; /* where to fetch, in the sender */
     size_t want, got;
     struct ferry_recv_op *next_fetch;
+    uint32_t beats;    /* the sender's, when it offered */
+    uint32_t patience; /* looks left before it is taken for busy elsewhere; 0: fetch */
 };
 
 _Static_assert(sizeof(struct ferry_send_op) <= sizeof(((ferry_request_t *) 0)->internal), "size");
@@ -115,6 +117,7 @@ struct ferry_context {
     struct ferry_endpoint *busy;                 /* have something to send */
     struct ferry_recv_op *fetching, *last_fetch; /* receives that fetch, in order */
     struct ferry_handles handles;                /* of ferry_handled objects */
+    struct ferry_link services;                  /* gets and puts of others that are under way */
     ferry_peer_t **peers;
     uint32_t peer_count, peer_room;
     struct ferry_invitation {
@@ -228,6 +231,7 @@ int ferry_on_am(struct ferry_endpoint *endpoint, const struct ferry_head *head,
 int ferry_on_am_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                     const void *payload);
 void ferry_rma_init(ferry_context_t *context);
+void ferry_rma_close(ferry_context_t *context);
 void ferry_rma_peer_lost(ferry_peer_t *peer, int error);
 
 #endif

@@ -10,6 +10,10 @@
 /* A message that comes unasked is at most this long, whatever its sender says. */
 #define EAGER_LIMIT ((size_t) 16 << 20)
 
+/* How often progress looks whether a sender that offered a message is about to answer. A sender that
+ * polls shows it at each poll; this many of ours take some microseconds. */
+#define PATIENCE 64
+
 /* How much is fetched before other work has its turn, bytes. */
 #define FETCH_SLICE ((size_t) 1 << 20)
 
@@ -164,6 +168,8 @@ static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t 
         return error ? error : 1;
     }
     if (address && !request->stream && endpoint->ops->fetch && op->want >= endpoint->fetch_min) {
+        op->patience = endpoint->fetch_always || !endpoint->ops->beats ? 0 : PATIENCE;
+        op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;
         fetch_later(endpoint->transport->context, op);
         return 0;
     }
@@ -439,6 +445,12 @@ int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head
 
 /* ---- Fetching ---- */
 
+/* Whether to call for the message, since its sender is there to stream it: quicker, as both copy. */
+static bool sender_attends(struct ferry_recv_op *op)
+{
+    return op->patience && op->endpoint->ops->beats(op->endpoint) != op->beats;
+}
+
 /* Returns 1: some bytes or an end, 0: not yet. *finished: op is off the list. */
 static int fetch_some(struct ferry_recv_op *op, bool *finished)
 {
@@ -448,6 +460,17 @@ static int fetch_some(struct ferry_recv_op *op, bool *finished)
     ssize_t got;
     int error = 0;
 
+    if (sender_attends(op)) {
+        *finished = true;
+        error = call_for(request);
+        if (error)
+            complete(request, error);
+        return 1;
+    }
+    if (op->patience && --op->patience) {
+        *finished = false;
+        return 0;
+    }
     got = endpoint->ops->fetch(endpoint, op->address + op->got, (char *) op->buffer + op->got,
                                length < FETCH_SLICE ? length : FETCH_SLICE);
     *finished = false;

@@ -227,10 +227,29 @@ static void on_put_reply(void *user, ferry_peer_t *peer, const void *header, siz
 
 /* Part of somebody's put or get that is under way here. */
 struct service {
+    struct ferry_link link;
     ferry_request_t request;
     ferry_peer_t *peer;
     struct rma_answer answer;
 };
+
+static struct service *service_new(ferry_peer_t *peer, ferry_done_fn done)
+{
+    struct service *service = calloc(1, sizeof(*service));
+
+    if (!service)
+        return NULL;
+    service->request.done = done;
+    service->peer = peer;
+    ferry_link_append(&peer->context->services, &service->link);
+    return service;
+}
+
+static void service_free(struct service *service)
+{
+    ferry_link_remove(&service->link);
+    free(service);
+}
 
 static uint8_t *place_of(ferry_peer_t *peer, const struct rma_ask *ask)
 {
@@ -243,7 +262,7 @@ static uint8_t *place_of(ferry_peer_t *peer, const struct rma_ask *ask)
 
 static void served_get(ferry_request_t *request)
 {
-    free(ferry_container(request, struct service, request));
+    service_free(ferry_container(request, struct service, request));
 }
 
 static void on_get(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
@@ -264,17 +283,16 @@ static void on_get(void *user, ferry_peer_t *peer, const void *header, size_t he
     memcpy(&ask, header, sizeof(ask));
     place = place_of(peer, &ask);
     answer = (struct rma_answer){.operation = ask.operation};
-    service = place ? calloc(1, sizeof(*service)) : NULL;
+    service = place ? service_new(peer, served_get) : NULL;
     if (!service) {
         answer.status = -EFAULT;
         ferry_am_send(peer, FERRY_AM_GET_REPLY, &answer, sizeof(answer), NULL, 0, NULL);
         return;
     }
-    service->request.done = served_get;
     result = ferry_am_send(peer, FERRY_AM_GET_REPLY, &answer, sizeof(answer), place, ask.length,
                            &service->request);
     if (result)
-        free(service);
+        service_free(service);
 }
 
 static void answer_put(ferry_peer_t *peer, struct rma_answer *answer)
@@ -289,7 +307,7 @@ static void served_put(ferry_request_t *request)
     if (!service->answer.status)
         service->answer.status = request->status;
     answer_put(service->peer, &service->answer);
-    free(service);
+    service_free(service);
 }
 
 static void on_put(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
@@ -314,13 +332,11 @@ static void on_put(void *user, ferry_peer_t *peer, const void *header, size_t he
         answer_put(peer, &answer);
         return;
     }
-    service = calloc(1, sizeof(*service));
+    service = service_new(peer, served_put);
     if (!service) {
         free(message);
         return;
     }
-    service->request.done = served_put;
-    service->peer = peer;
     service->answer = (struct rma_answer){.operation = ask.operation,
                                           .status = place ? 0 : -EFAULT};
     if (ferry_message_recv(message, place, place ? length : 0, &service->request))
@@ -329,10 +345,23 @@ static void on_put(void *user, ferry_peer_t *peer, const void *header, size_t he
 
 void ferry_rma_init(ferry_context_t *context)
 {
+    ferry_link_init(&context->services);
     context->handlers[FERRY_AM_GET] = on_get;
     context->handlers[FERRY_AM_GET_REPLY] = on_get_reply;
     context->handlers[FERRY_AM_PUT] = on_put;
     context->handlers[FERRY_AM_PUT_REPLY] = on_put_reply;
+}
+
+void ferry_rma_close(ferry_context_t *context)
+{
+    for (uint32_t i = 0; i < context->handles.count; i++) {
+        uintptr_t tagged = (uintptr_t) context->handles.entries[i].object;
+
+        if (tagged && (tagged & 7) == FERRY_HANDLE_RMA)
+            free((void *) (tagged - FERRY_HANDLE_RMA));
+    }
+    while (!ferry_link_empty(&context->services))
+        service_free(ferry_container(context->services.next, struct service, link));
 }
 
 void ferry_rma_peer_lost(ferry_peer_t *peer, int error)

@@ -80,6 +80,10 @@ struct ferry_transport_ops {
      * more), -EAGAIN while one is being set up. NULL: no such way. */
     ssize_t (*fetch)(struct ferry_endpoint *endpoint, uint64_t address, void *to, size_t length);
 
+    /* A number that changes while the peer looks after its messages: if it does not for some
+     * microseconds, fetch() is the quicker way. NULL: it always is. */
+    uint32_t (*beats)(struct ferry_endpoint *endpoint);
+
     /* Takes in what has arrived; a bounded number of packets. Returns the number of events. */
     int (*progress)(struct ferry_transport *transport);
 
@@ -109,7 +113,8 @@ struct ferry_endpoint {
     uint32_t chunk;      /* bytes of payload that suit pipelined streaming best */
     size_t eager_max;    /* up to this many bytes a message is sent without asking */
     bool held;           /* the peer asks for offers, see hold() */
-    size_t fetch_min;    /* from here on fetch() is better than a stream; SIZE_MAX: never */
+    size_t fetch_min;    /* from here on fetch() may be used; SIZE_MAX: never */
+    bool fetch_always;   /* also when the peer could stream */
 
     /* The core's own; zeroed by the transport. */
     struct {

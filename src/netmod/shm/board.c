@@ -34,6 +34,7 @@ struct member {
     _Atomic uint32_t state;
     cpu_set_t cpus;
     alignas(64) _Atomic uint32_t knocks;
+    alignas(64) _Atomic uint32_t beats; /* in a line that nobody else writes, and few read */
 };
 
 struct head {
@@ -66,6 +67,7 @@ struct ferry_board {
     size_t rows_offset, row_stride, rows_length;
     uint64_t heap;
     _Atomic bool faulted;
+    uint32_t beats;
 };
 
 static pthread_mutex_t boards_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -391,6 +393,17 @@ uint64_t ferry_board_probe(const struct ferry_board *board, uint32_t rank, uint8
 
     memcpy(probe, member->probe, sizeof(member->probe));
     return member->probe_address;
+}
+
+void ferry_board_beat(struct ferry_board *board)
+{
+    atomic_store_explicit(&board->head->member[board->rank].beats, ++board->beats,
+                          memory_order_relaxed);
+}
+
+uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank)
+{
+    return atomic_load_explicit(&board->head->member[rank].beats, memory_order_relaxed);
 }
 
 void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus)

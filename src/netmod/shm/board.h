@@ -52,6 +52,11 @@ enum ferry_liveness ferry_board_liveness(const struct ferry_board *board, uint32
 /* A member's probe: where it lies in its memory, and what it holds. */
 uint64_t ferry_board_probe(const struct ferry_board *board, uint32_t rank, uint8_t probe[16]);
 
+/* Shows the others that this process looks after its messages; to be called often, cheap. */
+void ferry_board_beat(struct ferry_board *board);
+/* A number that changes while a member does. */
+uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank);
+
 /* The processors that a member may run on, as it said when it joined. */
 void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus);
 

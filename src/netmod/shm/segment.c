@@ -102,7 +102,8 @@ int ferry_segment_fill(int fd, uint64_t offset, uint64_t length)
     if (headroom < length || headroom - length < RESERVE)
         return -ENOSPC;
     do
-        result = fallocate(fd, 0, (off_t) offset, (off_t) length);
+        /* Never longer: a file that somebody truncated must not seem whole again. */
+        result = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t) offset, (off_t) length);
     while (result && errno == EINTR);
     return result ? -errno : 0;
 }

@@ -306,7 +306,8 @@ static struct ferry_shm_endpoint *new_endpoint(struct shm *shm, ferry_peer_t *pe
                  .peer = peer,
                  .eager_max = config->eager_max,
                  .chunk = (uint32_t) config->chunk,
-                 .fetch_min = config->fetch_min},
+                 .fetch_min = config->fetch_min,
+                 .fetch_always = !strcmp(config->fetch, "always")},
         .board = *ferry_peer_slot(peer),
         .rank = (uint32_t) ferry_peer_rank(peer),
         .may_grow = true,
@@ -584,6 +585,13 @@ static int lose_board(struct shm *shm, struct board *board)
     return 1;
 }
 
+static uint32_t shm_beats(struct ferry_endpoint *base)
+{
+    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
+
+    return ferry_board_beats(endpoint->board, endpoint->rank);
+}
+
 static int shm_progress(struct ferry_transport *transport)
 {
     struct shm *shm = shm_of(transport);
@@ -601,6 +609,7 @@ static int shm_progress(struct ferry_transport *transport)
             events += lose_board(shm, board);
         else if (__builtin_expect(ferry_board_knocks(board->board) != board->knocks, 0))
             events += answer_knocks(shm, board);
+        ferry_board_beat(board->board);
     }
     return events;
 }
@@ -664,6 +673,7 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .send_eager = shm_send_eager,
     .hold = shm_hold,
     .fetch = ferry_shm_fetch,
+    .beats = shm_beats,
     .progress = shm_progress,
     .housekeep = shm_housekeep,
     .describe = shm_describe,

@@ -1,0 +1,186 @@
+/*
+ * What the files of the fabric transport share.
+ */
+#ifndef FERRY_FABRIC_H
+#define FERRY_FABRIC_H
+
+#include "door.h"
+#include "library.h"
+#include "link.h"
+#include "sites.h"
+#include "transport.h"
+
+/* Payload of a packet: large enough that a system call is cheap beside the copy. */
+#define FERRY_FABRIC_PACKET 32768u
+
+/* Packets up to this, head and all, are sent without a buffer of ours. */
+#define FERRY_FABRIC_SMALL 128u
+
+struct ferry_fabric {
+    struct ferry_transport base;
+    struct ferry_library library;
+
+    /* Meeting (meet.c, answer.c) */
+    struct ferry_sites sites; /* own, as published */
+    struct ferry_net nets[FERRY_NETS_MAX];
+    unsigned net_count;
+    int epoll, listener;
+    bool deaf; /* out of descriptors: no more are let in for a while */
+    bool refused_told;
+    struct ferry_link strangers; /* doors that have proved nothing, oldest first */
+    unsigned stranger_count;
+    struct ferry_link closed; /* doors */
+    struct ferry_link routes;
+    struct ferry_link meeting;               /* endpoints that are not yet connected */
+    struct ferry_fabric_endpoint *answering; /* see ferry_meet_endpoint() */
+    bool answers;
+
+    /* Sending and receiving (endpoint.c) */
+    struct ferry_link endpoints; /* all, until close */
+    unsigned opening, up;        /* endpoints whose connection libfabric makes; has made */
+    unsigned stalled;            /* packets that libfabric did not take yet */
+    unsigned sending;            /* operations under way */
+    struct ferry_fabric_buffer *free_buffers;
+    unsigned buffers_used;
+
+    /* Pace (fabric.c) */
+    unsigned rest;  /* calls of progress that do nothing */
+    unsigned quiet; /* looks at the network that found nothing, in a row */
+    unsigned looks;
+};
+
+/* A peer that is reached by this transport: in its slot. */
+struct ferry_fabric_route {
+    struct ferry_link link;
+    struct ferry_fabric_endpoint *endpoint; /* NULL until connected or called */
+    uint8_t length;
+    uint8_t part[FERRY_SITES_PACKED]; /* of its address; packed, for there may be many */
+};
+
+enum ferry_fabric_state {
+    FERRY_FABRIC_MEETING, /* doors are tried */
+    FERRY_FABRIC_OPENING, /* libfabric makes the connection */
+    FERRY_FABRIC_UP,
+    FERRY_FABRIC_ENDING, /* the connection ended; what came before is still to be delivered */
+    FERRY_FABRIC_ENDED,
+};
+
+struct ferry_fabric_buffer {
+    struct ferry_fabric_buffer *next;
+    struct ferry_fabric_endpoint *endpoint;
+    enum { FERRY_BUFFER_SEND, FERRY_BUFFER_RECEIVE, FERRY_BUFFER_SMALL } use;
+    uint32_t length;
+    uint8_t bytes[];
+};
+
+struct ferry_fabric_endpoint {
+    struct ferry_endpoint base;
+    struct ferry_link link;         /* of all */
+    struct ferry_link meeting_link; /* while meeting or opening */
+    enum ferry_fabric_state state;
+    struct ferry_meeting *meeting; /* while meeting or opening */
+    struct ferry_door *door; /* by which the peer's end is noticed, where nothing else tells */
+
+    struct fid_ep *ep;
+    struct fid_pep *listening; /* where the caller connects to */
+    int fd;                    /* libfabric's socket; -1: not found */
+    uint32_t sent_seq, got_seq;
+    uint16_t sends, large_sends, receives; /* under way */
+    struct ferry_fabric_buffer small;      /* stands for all small sends */
+    struct ferry_fabric_buffer *stalled;   /* taken from the core, not yet by libfabric */
+    struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES];
+    uint64_t ending_ns;
+    char why[128];
+    struct ferry_site remote;
+
+    /* To oneself (self.c) */
+    struct ferry_fabric_buffer *first, *last;
+};
+
+static inline struct ferry_fabric *ferry_fabric_of(struct ferry_transport *transport)
+{
+    return (struct ferry_fabric *) transport;
+}
+
+static inline struct ferry_fabric *ferry_fabric_of_endpoint(struct ferry_fabric_endpoint *endpoint)
+{
+    return (struct ferry_fabric *) endpoint->base.transport;
+}
+
+/* ---- endpoint.c: connections of libfabric, once processes have met ---- */
+
+/* A new endpoint, meeting. Errors: NULL, no memory. */
+struct ferry_fabric_endpoint *ferry_fabric_endpoint_new(struct ferry_fabric *fabric,
+                                                        ferry_peer_t *peer);
+void ferry_fabric_endpoint_free(struct ferry_fabric_endpoint *endpoint);
+
+/* The answerer's side: lets one connection in at local, from remote. Fills the port.
+ * Errors: those of libfabric. */
+int ferry_fabric_listen(struct ferry_fabric_endpoint *endpoint, const struct ferry_site *local,
+                        const struct ferry_site *remote, uint16_t *port);
+/* The caller's side: connects, and shows the seal. */
+int ferry_fabric_call(struct ferry_fabric_endpoint *endpoint, const struct ferry_site *local,
+                      const struct ferry_site *remote, uint16_t port, const uint8_t seal[16]);
+/* Gives up what was opened. */
+void ferry_fabric_disconnect(struct ferry_fabric_endpoint *endpoint);
+
+/* Events of connections, and packets. Return the number of events. */
+int ferry_fabric_read_events(struct ferry_fabric *fabric);
+int ferry_fabric_read_completions(struct ferry_fabric *fabric);
+
+/* The endpoint is of no use any more; once all that came in before is delivered, the core is told. */
+void ferry_fabric_end(struct ferry_fabric_endpoint *endpoint, const char *why);
+/* At once, without waiting. */
+void ferry_fabric_lose(struct ferry_fabric_endpoint *endpoint, int error, const char *why);
+
+/* ---- packet.c: sending, and what comes in ---- */
+
+int ferry_fabric_send(struct ferry_endpoint *base, const struct ferry_head *head,
+                      const struct ferry_payload *payload);
+int ferry_fabric_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
+                            uint32_t length);
+void ferry_fabric_sent(struct ferry_fabric_buffer *buffer);
+/* Tries again what libfabric did not take. */
+void ferry_fabric_push_stalled(struct ferry_fabric *fabric);
+int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint);
+void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length);
+/* Tells the peer that this end is closed in order. */
+void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint);
+void ferry_fabric_free_buffers(struct ferry_fabric *fabric);
+
+/* ---- meet.c: finding each other ---- */
+
+/* The peer's route, made when there is none. Errors: NULL, no memory. */
+struct ferry_fabric_route *ferry_meet_route(struct ferry_fabric *fabric, ferry_peer_t *peer);
+/* Begins to meet: calls, unless the endpoint is made because the peer called. -ENOMEM. */
+int ferry_meet_begin(struct ferry_fabric_endpoint *endpoint);
+void ferry_meet_free(struct ferry_fabric_endpoint *endpoint);
+
+/* What goes on at the doors. Returns the number of events. */
+int ferry_meet_progress(struct ferry_fabric *fabric);
+
+/* libfabric's part: a connection came in with a seal, was made, or failed. */
+bool ferry_meet_seal_holds(struct ferry_fabric_endpoint *endpoint, bool of_caller, const void *seal,
+                           size_t length);
+void ferry_meet_own_seal(struct ferry_fabric_endpoint *endpoint, bool of_caller, uint8_t seal[16]);
+void ferry_meet_connected(struct ferry_fabric_endpoint *endpoint);
+void ferry_meet_failed(struct ferry_fabric_endpoint *endpoint, const char *why);
+
+/* A stranger has proved who it is: it takes part in a meeting from now on. */
+void ferry_meet_proved(struct ferry_fabric *fabric, struct ferry_door *door, ferry_peer_t *peer);
+
+/* ---- answer.c: those who call ---- */
+
+void ferry_answer_accept(struct ferry_fabric *fabric);
+void ferry_answer_door(struct ferry_fabric *fabric, struct ferry_door *door);
+/* Shows those the door that stay too long. */
+void ferry_answer_expire(struct ferry_fabric *fabric, uint64_t now);
+
+/* ---- self.c: a process that is its own peer ---- */
+
+bool ferry_self_is(const struct ferry_fabric_endpoint *endpoint);
+int ferry_self_send(struct ferry_fabric_endpoint *endpoint, const struct ferry_head *head,
+                    const struct ferry_payload *payload);
+int ferry_self_progress(struct ferry_fabric_endpoint *endpoint);
+
+#endif
