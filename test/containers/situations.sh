@@ -68,7 +68,7 @@ each_of() {
         by "$way"
     done
 }
-most="pt2pt any_source datatypes cancel collectives rma threads spawn partitioned fork"
+most="pt2pt any_source datatypes cancel collectives rma threads partitioned fork spawn"
 some="pt2pt collectives rma"
 
 common_dir() {

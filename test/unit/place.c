@@ -137,7 +137,7 @@ static void a_folder_of_ones_own(void **state)
 static void use_no_folder_that_others_made(void)
 {
     struct ferry_place places[FERRY_PLACES_MAX];
-    char path[PATH_MAX], name[64] = "", link[PATH_MAX + 8];
+    char path[PATH_MAX], name[64] = "", aside[80];
     unsigned count;
     struct dirent *entry;
     DIR *dir;
@@ -156,11 +156,11 @@ static void use_no_folder_that_others_made(void)
     check(chmod(path, 0777) == 0);
     check(ferry_places_open(places) == count - 1);
     ferry_places_close(places, count - 1);
-    snprintf(link, sizeof(link), "%s.aside", path);
-    check(chmod(path, 0700) == 0 && rename(path, "/tmp/place-aside") == 0);
-    check(symlink("/tmp/place-aside", path) == 0);
+    snprintf(aside, sizeof(aside), "%s.aside", directory);
+    check(chmod(path, 0700) == 0 && rename(path, aside) == 0);
+    check(symlink(aside, path) == 0);
     check(ferry_places_open(places) == count - 1);
-    check(rmdir("/tmp/place-aside") == 0);
+    check(rmdir(aside) == 0);
 }
 
 static void no_folder_that_others_made(void **state)
@@ -193,7 +193,7 @@ static void meet_at(struct ferry_place *place)
     check(fcntl(listener, F_GETFD) & FD_CLOEXEC);
     check(ferry_meet_claim(place, name, &second) == -EADDRINUSE);
     fd = fd_to_hand_over();
-    check(ferry_door_open(listener, proof_key, fd, &door) == 0);
+    check(ferry_door_open(place, listener, proof_key, fd, &door) == 0);
     for (uint32_t rank = 1; rank < 20; rank++) {
         check(ferry_meet_join(place, name, key, rank, &got) == 0);
         check(got != fd && (fcntl(got, F_GETFD) & FD_CLOEXEC));
@@ -246,7 +246,7 @@ static void meet_an_impostor(void)
     open_abstract(&place);
     ferry_place_name(key, "test impostor", "", 0, name);
     check(ferry_meet_claim(&place, name, &listener) == 0);
-    check(ferry_door_open(listener, wrong, fd_to_hand_over(), &door) == 0);
+    check(ferry_door_open(&place, listener, wrong, fd_to_hand_over(), &door) == 0);
     check(ferry_meet_join(&place, name, key, 1, &got) < 0);
     ferry_door_close(door);
 }

@@ -27,6 +27,7 @@ struct ferry_door {
     enum ferry_door_state state;
     struct ferry_fabric_endpoint *endpoint; /* NULL while a stranger's */
     struct ferry_greeting said;
+    uint8_t key[16]; /* that both prove */
     uint8_t in[FERRY_GREET_LONGEST];
     uint8_t in_length;
     uint64_t since_ns;

@@ -19,6 +19,7 @@
 struct ferry_fabric {
     struct ferry_transport base;
     struct ferry_library library;
+    bool loading; /* or loaded */
 
     /* Meeting (meet.c, answer.c) */
     struct ferry_sites sites; /* own, as published */
@@ -31,17 +32,19 @@ struct ferry_fabric {
     unsigned stranger_count;
     struct ferry_link closed; /* doors */
     struct ferry_link routes;
-    struct ferry_link meeting;               /* endpoints that are not yet connected */
-    struct ferry_fabric_endpoint *answering; /* see ferry_meet_endpoint() */
-    bool answers;
+    struct ferry_link meeting; /* endpoints that are not yet connected */
+    bool answering;            /* an endpoint is made because its peer calls */
 
     /* Sending and receiving (endpoint.c) */
-    struct ferry_link endpoints; /* all, until close */
-    unsigned opening, up;        /* endpoints whose connection libfabric makes; has made */
-    unsigned stalled;            /* packets that libfabric did not take yet */
-    unsigned sending;            /* operations under way */
-    struct ferry_fabric_buffer *free_buffers;
+    struct ferry_link endpoints;  /* all, until close */
+    unsigned opening, up, ending; /* endpoints in these states */
+    unsigned stalled;             /* packets that libfabric did not take yet */
+    unsigned sending;             /* operations under way */
+    unsigned small_max;           /* bytes of a packet that libfabric copies */
+    bool failed;                  /* an operation did: there are events to read */
+    struct ferry_fabric_buffer *free_buffers, *all_buffers;
     unsigned buffers_used;
+    struct ferry_fabric_endpoint *self;
 
     /* Pace (fabric.c) */
     unsigned rest;  /* calls of progress that do nothing */
@@ -66,11 +69,11 @@ enum ferry_fabric_state {
 };
 
 struct ferry_fabric_buffer {
-    struct ferry_fabric_buffer *next;
-    struct ferry_fabric_endpoint *endpoint;
+    struct ferry_fabric_buffer *next, *next_of_all;
+    struct ferry_fabric_endpoint *endpoint; /* NULL: libfabric may still name it, nobody waits */
     enum { FERRY_BUFFER_SEND, FERRY_BUFFER_RECEIVE, FERRY_BUFFER_SMALL } use;
     uint32_t length;
-    uint8_t bytes[];
+    _Alignas(16) uint8_t bytes[]; /* a head, then the payload */
 };
 
 struct ferry_fabric_endpoint {
@@ -89,12 +92,11 @@ struct ferry_fabric_endpoint {
     struct ferry_fabric_buffer small;      /* stands for all small sends */
     struct ferry_fabric_buffer *stalled;   /* taken from the core, not yet by libfabric */
     struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES];
-    uint64_t ending_ns;
-    char why[128];
+    uint64_t since_ns; /* in this state */
+    const char *why;   /* it ends */
     struct ferry_site remote;
 
-    /* To oneself (self.c) */
-    struct ferry_fabric_buffer *first, *last;
+    struct ferry_fabric_buffer *first, *last; /* to oneself (self.c) */
 };
 
 static inline struct ferry_fabric *ferry_fabric_of(struct ferry_transport *transport)
@@ -130,6 +132,10 @@ int ferry_fabric_read_completions(struct ferry_fabric *fabric);
 
 /* The endpoint is of no use any more; once all that came in before is delivered, the core is told. */
 void ferry_fabric_end(struct ferry_fabric_endpoint *endpoint, const char *why);
+/* The peer said goodbye: nothing is lost. */
+void ferry_fabric_leave(struct ferry_fabric_endpoint *endpoint);
+/* Tells the core of those that end and have nothing more to deliver. */
+void ferry_fabric_finish_endings(struct ferry_fabric *fabric, uint64_t now);
 /* At once, without waiting. */
 void ferry_fabric_lose(struct ferry_fabric_endpoint *endpoint, int error, const char *why);
 
@@ -139,6 +145,9 @@ int ferry_fabric_send(struct ferry_endpoint *base, const struct ferry_head *head
                       const struct ferry_payload *payload);
 int ferry_fabric_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
                             uint32_t length);
+/* Copies a packet out, with this number. */
+void ferry_fabric_fill(uint8_t *bytes, const struct ferry_head *head, uint32_t seq,
+                       const struct ferry_payload *payload);
 void ferry_fabric_sent(struct ferry_fabric_buffer *buffer);
 /* Tries again what libfabric did not take. */
 void ferry_fabric_push_stalled(struct ferry_fabric *fabric);
@@ -146,6 +155,7 @@ int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint);
 void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length);
 /* Tells the peer that this end is closed in order. */
 void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint);
+struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint);
 void ferry_fabric_free_buffers(struct ferry_fabric *fabric);
 
 /* ---- meet.c: finding each other ---- */
@@ -155,6 +165,7 @@ struct ferry_fabric_route *ferry_meet_route(struct ferry_fabric *fabric, ferry_p
 /* Begins to meet: calls, unless the endpoint is made because the peer called. -ENOMEM. */
 int ferry_meet_begin(struct ferry_fabric_endpoint *endpoint);
 void ferry_meet_free(struct ferry_fabric_endpoint *endpoint);
+bool ferry_meet_is_caller(const struct ferry_fabric_endpoint *endpoint);
 
 /* What goes on at the doors. Returns the number of events. */
 int ferry_meet_progress(struct ferry_fabric *fabric);
@@ -178,9 +189,9 @@ void ferry_answer_expire(struct ferry_fabric *fabric, uint64_t now);
 
 /* ---- self.c: a process that is its own peer ---- */
 
-bool ferry_self_is(const struct ferry_fabric_endpoint *endpoint);
 int ferry_self_send(struct ferry_fabric_endpoint *endpoint, const struct ferry_head *head,
                     const struct ferry_payload *payload);
 int ferry_self_progress(struct ferry_fabric_endpoint *endpoint);
+void ferry_self_free(struct ferry_fabric_endpoint *endpoint);
 
 #endif

@@ -52,7 +52,7 @@ struct head {
 struct ferry_board {
     struct ferry_link link; /* all boards of the process */
     struct ferry_place *place;
-    struct ferry_door *door; /* NULL: somebody else's, or closed */
+    struct ferry_meet_door *door; /* NULL: somebody else's, or closed */
     enum ferry_segment_kind kind;
     bool named; /* this process made the name */
     char name[FERRY_NAME_SIZE];
@@ -105,6 +105,13 @@ static void lock_others_again(void)
 {
     for (struct ferry_link *link = boards.next; link != &boards; link = link->next)
         lock_alive(ferry_container(link, struct ferry_board, link));
+}
+
+void ferry_boards_lock_again(void)
+{
+    pthread_mutex_lock(&boards_lock);
+    lock_others_again();
+    pthread_mutex_unlock(&boards_lock);
 }
 
 /* A process does not see its own locks. */
@@ -229,7 +236,7 @@ static int make_memfd(struct ferry_board *board, unsigned place_index, const uin
         close(listener);
         return error;
     }
-    return ferry_door_open(board->place, listener, key, board->fd, &board->door);
+    return ferry_meet_serve(board->place, listener, key, board->fd, &board->door);
 }
 
 static int make_file(struct ferry_board *board, unsigned place_index)
@@ -247,7 +254,7 @@ static int make_file(struct ferry_board *board, unsigned place_index)
 static void unmake(struct ferry_board *board)
 {
     if (board->door)
-        ferry_door_close(board->door);
+        ferry_meet_end(board->door);
     board->door = NULL;
     if (board->named)
         ferry_place_remove(board->place, board->name);
@@ -348,7 +355,7 @@ struct ferry_board *ferry_board_join(struct ferry_place *place, unsigned place_i
 void ferry_board_settle(struct ferry_board *board)
 {
     if (board->door)
-        ferry_door_close(board->door);
+        ferry_meet_end(board->door);
     board->door = NULL;
     if (board->named)
         ferry_place_remove(board->place, board->name);

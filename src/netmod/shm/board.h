@@ -30,6 +30,10 @@ struct ferry_board_params {
 struct ferry_board *ferry_board_join(struct ferry_place *place, unsigned place_index,
                                      const struct ferry_board_params *params);
 
+/* To be called after files of a place were opened and closed: that drops the locks by which others
+ * know that this process lives. */
+void ferry_boards_lock_again(void);
+
 /* All have joined: the name is removed. */
 void ferry_board_settle(struct ferry_board *board);
 

@@ -161,7 +161,7 @@ int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
 
 /* ---- The door ---- */
 
-struct ferry_door {
+struct ferry_meet_door {
     bool own_only;
     uint8_t key[16];
     int fd, listener, stop;
@@ -177,7 +177,7 @@ static bool is_own_user(int socket)
     return !getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &length) && who.uid == geteuid();
 }
 
-static void serve(struct ferry_door *door, int socket)
+static void serve(struct ferry_meet_door *door, int socket)
 {
     struct evidence evidence;
     uint8_t expected[FERRY_PROOF_SIZE];
@@ -202,7 +202,7 @@ static void serve(struct ferry_door *door, int socket)
 
 static void *door_main(void *arg)
 {
-    struct ferry_door *door = arg;
+    struct ferry_meet_door *door = arg;
     struct pollfd waits[2] = {{.fd = door->listener, .events = POLLIN},
                               {.fd = door->stop, .events = POLLIN}};
 
@@ -228,10 +228,10 @@ static void *door_main(void *arg)
     return NULL;
 }
 
-int ferry_door_open(const struct ferry_place *place, int listener, const uint8_t key[16], int fd,
-                    struct ferry_door **out)
+int ferry_meet_serve(const struct ferry_place *place, int listener, const uint8_t key[16], int fd,
+                     struct ferry_meet_door **out)
 {
-    struct ferry_door *door = calloc(1, sizeof(*door));
+    struct ferry_meet_door *door = calloc(1, sizeof(*door));
     sigset_t all, before;
     int failed;
 
@@ -260,7 +260,7 @@ int ferry_door_open(const struct ferry_place *place, int listener, const uint8_t
     return 0;
 }
 
-void ferry_door_close(struct ferry_door *door)
+void ferry_meet_end(struct ferry_meet_door *door)
 {
     uint64_t one = 1;
 

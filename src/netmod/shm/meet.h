@@ -10,17 +10,17 @@
 #include "place.h"
 
 /* Where the first to come waits for the others. */
-struct ferry_door;
+struct ferry_meet_door;
 
 /* Takes the name, if nobody has it: 0 and the listening socket, which does not block. Errors: -EADDRINUSE somebody has
  * it, others: the place can't be used in this way. */
 int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener);
 
-/* Hands fd (still the caller's) to all who prove the key, in a thread, until ferry_door_close(). Takes
+/* Hands fd (still the caller's) to all who prove the key, in a thread, until ferry_meet_end(). Takes
  * the listener over, also on error. Errors: -ENOMEM. */
-int ferry_door_open(const struct ferry_place *place, int listener, const uint8_t key[16], int fd,
-                    struct ferry_door **door);
-void ferry_door_close(struct ferry_door *door);
+int ferry_meet_serve(const struct ferry_place *place, int listener, const uint8_t key[16], int fd,
+                     struct ferry_meet_door **door);
+void ferry_meet_end(struct ferry_meet_door *door);
 
 /* Goes to a claimed name and comes back with the descriptor. Takes at most a few seconds.
  * Errors: -ENOENT nobody is there (any more), -EACCES it did not prove the key, -ETIMEDOUT. */

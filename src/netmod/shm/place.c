@@ -128,7 +128,8 @@ static int open_folder(struct ferry_place *place)
 {
     struct stat info;
 
-    place->fd = open(place->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    place->fd = open(place->path,
+                     O_RDONLY | O_DIRECTORY | O_CLOEXEC | (place->own_only ? O_NOFOLLOW : 0));
     if (place->fd < 0)
         return -errno;
     if (place->own_only && (fstat(place->fd, &info) || info.st_uid != geteuid() ||

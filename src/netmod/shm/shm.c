@@ -95,6 +95,7 @@ static int shm_open(ferry_context_t *context, struct ferry_transport **out)
     }
     ferry_random(shm->probe, sizeof(shm->probe));
     shm->place_count = ferry_places_open(shm->places);
+    ferry_boards_lock_again();
     join_boards(shm);
     if (!shm->board_count)
         ferry_log(FERRY_LOG_WARN, "no memory can be shared here: FERRY_LOG=debug says why");

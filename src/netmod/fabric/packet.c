@@ -1,0 +1,278 @@
+/*
+ * Packets: what is sent in which buffer, and the checks of what comes in.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fabric.h"
+
+/* Buffers that one endpoint may have under way; and how many there are before each endpoint must do
+ * with a few: one peer that does not read must not stop what is sent to others. */
+#define LARGE_MAX 8
+#define LARGE_FEW 2
+#define BUFFERS_MAX 64
+
+/* The word of a packet that says goodbye. */
+#define GOODBYE 1
+
+/* ---- Sending ---- */
+
+void ferry_fabric_fill(uint8_t *bytes, const struct ferry_head *head, uint32_t seq,
+                       const struct ferry_payload *payload)
+{
+    struct ferry_head numbered = *head;
+    uint8_t *to = bytes + sizeof(numbered);
+
+    numbered.seq = seq;
+    memcpy(bytes, &numbered, sizeof(numbered));
+    if (payload->lead_length)
+        memcpy(to, payload->lead, payload->lead_length);
+    to += payload->lead_length;
+    if (!payload->length)
+        return;
+    if (payload->stream)
+        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
+    else
+        memcpy(to, (const uint8_t *) payload->data + payload->offset, payload->length);
+}
+
+struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint)
+{
+    struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
+    struct ferry_fabric_buffer *buffer =
+        malloc(sizeof(*buffer) + sizeof(struct ferry_head) + FERRY_FABRIC_PACKET);
+
+    if (!buffer)
+        return NULL;
+    buffer->endpoint = endpoint;
+    buffer->next_of_all = fabric->all_buffers;
+    fabric->all_buffers = buffer;
+    return buffer;
+}
+
+void ferry_fabric_free_buffers(struct ferry_fabric *fabric)
+{
+    while (fabric->all_buffers) {
+        struct ferry_fabric_buffer *next = fabric->all_buffers->next_of_all;
+
+        free(fabric->all_buffers);
+        fabric->all_buffers = next;
+    }
+}
+
+static struct ferry_fabric_buffer *take_buffer(struct ferry_fabric_endpoint *endpoint)
+{
+    struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
+    struct ferry_fabric_buffer *buffer = fabric->free_buffers;
+
+    if (endpoint->large_sends >= LARGE_MAX ||
+        (endpoint->large_sends >= LARGE_FEW && fabric->buffers_used >= BUFFERS_MAX))
+        return NULL;
+    if (buffer)
+        fabric->free_buffers = buffer->next;
+    else
+        buffer = ferry_fabric_new_buffer(endpoint);
+    if (!buffer)
+        return NULL;
+    buffer->endpoint = endpoint;
+    buffer->use = FERRY_BUFFER_SEND;
+    fabric->buffers_used++;
+    endpoint->large_sends++;
+    return buffer;
+}
+
+static void give_buffer(struct ferry_fabric *fabric, struct ferry_fabric_buffer *buffer)
+{
+    buffer->endpoint->large_sends--;
+    fabric->buffers_used--;
+    buffer->next = fabric->free_buffers;
+    fabric->free_buffers = buffer;
+}
+
+static void count_send(struct ferry_fabric_endpoint *endpoint)
+{
+    endpoint->sends++;
+    ferry_fabric_of_endpoint(endpoint)->sending++;
+}
+
+void ferry_fabric_sent(struct ferry_fabric_buffer *buffer)
+{
+    struct ferry_fabric_endpoint *endpoint = buffer->endpoint;
+    struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
+
+    if (endpoint->ep) { /* else all were taken off the count at once */
+        endpoint->sends--;
+        fabric->sending--;
+    }
+    if (buffer->use == FERRY_BUFFER_SEND)
+        give_buffer(fabric, buffer);
+}
+
+/* What libfabric answered: taken, later, or the connection is broken. Its end is told in progress. */
+static int judge(struct ferry_fabric_endpoint *endpoint, ssize_t result)
+{
+    if (result == 0) {
+        count_send(endpoint);
+        return 0;
+    }
+    if (result != -FI_EAGAIN)
+        ferry_fabric_end(endpoint, "its connection is broken");
+    return -EAGAIN;
+}
+
+/* libfabric copies it; that it was sent is told none the less. */
+static int send_small(struct ferry_fabric_endpoint *endpoint, const void *bytes, size_t length)
+{
+    struct iovec part = {.iov_base = (void *) bytes, .iov_len = length};
+    struct fi_msg message = {.msg_iov = &part, .iov_count = 1, .context = &endpoint->small};
+    int error = judge(endpoint, fi_sendmsg(endpoint->ep, &message, FI_INJECT | FI_COMPLETION));
+
+    if (!error)
+        endpoint->sent_seq++;
+    return error;
+}
+
+static int post(struct ferry_fabric_endpoint *endpoint, struct ferry_fabric_buffer *buffer)
+{
+    return judge(endpoint, fi_send(endpoint->ep, buffer->bytes, buffer->length, NULL, 0, buffer));
+}
+
+static inline bool may_send(const struct ferry_fabric_endpoint *endpoint)
+{
+    return endpoint->state == FERRY_FABRIC_UP && !endpoint->stalled &&
+           endpoint->sends < FERRY_FABRIC_SENDS;
+}
+
+static int refuse(const struct ferry_fabric_endpoint *endpoint)
+{
+    return endpoint->state == FERRY_FABRIC_ENDED ? -ECONNRESET : -EAGAIN;
+}
+
+int ferry_fabric_send(struct ferry_endpoint *base, const struct ferry_head *head,
+                      const struct ferry_payload *payload)
+{
+    struct ferry_fabric_endpoint *endpoint = (struct ferry_fabric_endpoint *) base;
+    size_t length = sizeof(*head) + head->length;
+    struct ferry_fabric_buffer *buffer;
+    uint8_t bytes[FERRY_FABRIC_SMALL];
+
+    if (!may_send(endpoint))
+        return refuse(endpoint);
+    if (endpoint == ferry_fabric_of_endpoint(endpoint)->self)
+        return ferry_self_send(endpoint, head, payload);
+    /* A stream is packed once only, so it needs a place where it can wait. */
+    if (length <= ferry_fabric_of_endpoint(endpoint)->small_max && !payload->stream) {
+        ferry_fabric_fill(bytes, head, endpoint->sent_seq + 1, payload);
+        return send_small(endpoint, bytes, length);
+    }
+    buffer = take_buffer(endpoint);
+    if (!buffer)
+        return -EAGAIN;
+    ferry_fabric_fill(buffer->bytes, head, ++endpoint->sent_seq, payload);
+    buffer->length = (uint32_t) length;
+    if (post(endpoint, buffer)) {
+        endpoint->stalled = buffer;
+        ferry_fabric_of_endpoint(endpoint)->stalled++;
+    }
+    return 0;
+}
+
+int ferry_fabric_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
+                            uint32_t length)
+{
+    struct ferry_head head = {.type = FERRY_PKT_EAGER, .length = (uint16_t) length, .word = match};
+    struct ferry_payload payload = {.data = data, .length = length};
+
+    return ferry_fabric_send(base, &head, &payload);
+}
+
+void ferry_fabric_push_stalled(struct ferry_fabric *fabric)
+{
+    for (struct ferry_link *link = fabric->endpoints.next; link != &fabric->endpoints;
+         link = link->next) {
+        struct ferry_fabric_endpoint *endpoint = ferry_container(link, struct ferry_fabric_endpoint,
+                                                                 link);
+
+        if (endpoint->stalled && endpoint->state == FERRY_FABRIC_UP &&
+            !post(endpoint, endpoint->stalled)) {
+            endpoint->stalled = NULL;
+            fabric->stalled--;
+        }
+    }
+}
+
+void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint)
+{
+    struct ferry_head head = {.type = FERRY_PKT_TRANSPORT, .word = GOODBYE};
+    struct ferry_payload nothing = {0};
+
+    ferry_fabric_send(&endpoint->base, &head, &nothing);
+}
+
+/* ---- Receiving ---- */
+
+static int post_receive(struct ferry_fabric_endpoint *endpoint, struct ferry_fabric_buffer *buffer)
+{
+    ssize_t result = fi_recv(endpoint->ep, buffer->bytes,
+                             sizeof(struct ferry_head) + FERRY_FABRIC_PACKET, NULL, 0, buffer);
+
+    if (result == 0)
+        endpoint->receives++;
+    return (int) result;
+}
+
+int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint)
+{
+    for (unsigned i = 0; i < FERRY_FABRIC_RECEIVES; i++) {
+        struct ferry_fabric_buffer *buffer = ferry_fabric_new_buffer(endpoint);
+        int error;
+
+        if (!buffer)
+            return -FI_ENOMEM;
+        buffer->use = FERRY_BUFFER_RECEIVE;
+        endpoint->received[i] = buffer;
+        error = post_receive(endpoint, buffer);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* Returns 0 or -EPROTO. */
+static int deliver(struct ferry_fabric_endpoint *endpoint, const struct ferry_fabric_buffer *buffer,
+                   size_t length)
+{
+    struct ferry_head head;
+
+    if (length < sizeof(head))
+        return -EPROTO;
+    memcpy(&head, buffer->bytes, sizeof(head));
+    if (head.length != length - sizeof(head) || head.seq != ++endpoint->got_seq)
+        return -EPROTO;
+    if (head.type != FERRY_PKT_TRANSPORT)
+        return ferry_core_receive(&endpoint->base, &head, buffer->bytes + sizeof(head));
+    if (head.word != GOODBYE || head.length)
+        return -EPROTO;
+    ferry_fabric_leave(endpoint);
+    return 0;
+}
+
+void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length)
+{
+    struct ferry_fabric_endpoint *endpoint = buffer->endpoint;
+    int error;
+
+    endpoint->receives--;
+    /* That the connection was made, and with whom, is told before. */
+    while (endpoint->state == FERRY_FABRIC_OPENING &&
+           ferry_fabric_read_events(ferry_fabric_of_endpoint(endpoint)))
+        ;
+    if (endpoint->state != FERRY_FABRIC_UP && endpoint->state != FERRY_FABRIC_ENDING)
+        return;
+    error = deliver(endpoint, buffer, length);
+    if (error)
+        ferry_fabric_lose(endpoint, error, "it sent nonsense over the network");
+    else if (endpoint->state == FERRY_FABRIC_UP && post_receive(endpoint, buffer))
+        ferry_fabric_end(endpoint, "its connection is broken");
+}
