@@ -45,8 +45,11 @@ typedef struct ferry_params {
     uint8_t key[FERRY_KEY_SIZE]; /* secret of the job; proves to each other who belongs to it */
     uint32_t rank;               /* which of the processes that start together this one is */
     uint32_t size;               /* how many start together */
-    uint64_t carried_bits;       /* of match words: transported, but never compared */
-    void *user; /* handed to the callbacks below and to handlers of active messages */
+    bool
+        may_sleep; /* ferry_progress() may sleep for moments when calls follow each other closely and
+                       nothing happens: not wanted where another thread waits to use the context */
+    uint64_t carried_bits; /* of match words: transported, but never compared */
+    void *user;            /* handed to the callbacks below and to handlers of active messages */
     /* A peer died or broke the protocol; why is a sentence for the user. Called at most once for a
      * peer, inside progress, after its requests ended with an error. May be NULL. */
     void (*peer_lost)(void *user, ferry_peer_t *peer, int error, const char *why);
@@ -102,8 +105,9 @@ void *ferry_peer_user(ferry_peer_t *peer);
 
 /* ---- Progress ---- */
 
-/* Moves what can move, without ever blocking; runs the callbacks. Returns the number of events,
- * 0 when nothing happened. Not to be called from a callback. */
+/* Moves what can move; runs the callbacks. Returns the number of events, 0 when nothing happened. Not to
+ * be called from a callback. Sleeps only with may_sleep, and then only where processes of the job share
+ * processors: until a message comes, ten milliseconds at most. */
 int ferry_progress(ferry_context_t *context);
 
 /* Progress until something happens or about microseconds have passed. May sleep.

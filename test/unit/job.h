@@ -68,6 +68,7 @@ static void job_open(struct job *job)
 {
     ferry_params_t params = {.rank = (uint32_t) job->rank,
                              .size = (uint32_t) job->size,
+                             .may_sleep = true,
                              .user = job,
                              .peer_lost = job_lost};
     ferry_context_t *context;

@@ -18,7 +18,15 @@
 /* Idle polls between two looks at the clock, and while processes share processors, before one
  * lets others run. Reading the clock costs about ten polls. */
 #define POLLS_PER_LOOK 64
-#define POLLS_WHEN_CROWDED 4
+#define POLLS_WHEN_CROWDED 8
+
+/* Idle calls further apart than this come from a program that computes in between: it is not waiting. */
+#define GAP_NS 5000
+
+/* How long a process sleeps before it looks around by itself, microseconds: longest, and where something
+ * that it waits for can't wake it. */
+#define SLEEP_US 10000
+#define SLEEP_SHORT_US 100
 
 #define HOUSEKEEPING_NS 100000000u
 
@@ -289,14 +297,46 @@ static void housekeep(ferry_context_t *context, uint64_t now)
             context->active[i]->ops->housekeep(context->active[i]);
 }
 
+/* Gives the processor to others that share it. sched_yield() alone would not: launchers make each process
+ * a session of its own, and Linux shares processors between sessions first (autogroup). */
+static void make_room(ferry_context_t *context)
+{
+    struct ferry_transport *transport = context->active[0];
+    bool alone = context->active_count == 1 && !context->busy && !context->fetching;
+
+    if (context->params.may_sleep && transport->ops->sleep)
+        transport->ops->sleep(transport, alone ? SLEEP_US : SLEEP_SHORT_US);
+    else
+        sched_yield();
+}
+
+/* Nothing to do, while processes share processors. Only calls that follow each other closely are a
+ * program's waiting. */
+static void idle_in_crowd(ferry_context_t *context)
+{
+    uint64_t now = ferry_now_ns();
+
+    if (now - context->last_idle_ns > GAP_NS)
+        context->idle = 1;
+    context->last_idle_ns = now;
+    if (context->idle <= POLLS_WHEN_CROWDED)
+        return;
+    make_room(context);
+    context->last_idle_ns = ferry_now_ns();
+    if (context->last_idle_ns - context->last_housekeeping_ns > HOUSEKEEPING_NS)
+        housekeep(context, context->last_idle_ns);
+}
+
 /* Nothing to do: after a while lets others have the processor. */
 static void idle(ferry_context_t *context)
 {
     uint64_t now;
 
     context->idle++;
-    if (context->crowded && context->idle > POLLS_WHEN_CROWDED)
-        sched_yield();
+    if (context->crowded) {
+        idle_in_crowd(context);
+        return;
+    }
     if (context->idle % POLLS_PER_LOOK)
         return;
     now = ferry_now_ns();

@@ -124,7 +124,7 @@ struct ferry_context {
         bool used;
         uint8_t key[FERRY_KEY_SIZE], id[8];
     } job, invitations[FERRY_INVITATIONS_MAX];
-    uint64_t last_housekeeping_ns, idle_since_ns;
+    uint64_t last_housekeeping_ns, idle_since_ns, last_idle_ns;
     uint32_t idle;
     bool crowded; /* more processes than processors */
 };

@@ -87,6 +87,10 @@ struct ferry_transport_ops {
     /* Takes in what has arrived; a bounded number of packets. Returns the number of events. */
     int (*progress)(struct ferry_transport *transport);
 
+    /* Sleeps until something arrives by this transport, or microseconds have passed. Returns at once
+     * where something has arrived already. Optional. */
+    void (*sleep)(struct ferry_transport *transport, unsigned microseconds);
+
     /* Rare work, called about ten times a second while idle: looks for the dead. Optional. */
     void (*housekeep)(struct ferry_transport *transport);
 

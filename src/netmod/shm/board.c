@@ -2,11 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "auth.h"
@@ -34,7 +37,8 @@ struct member {
     _Atomic uint32_t state;
     cpu_set_t cpus;
     alignas(64) _Atomic uint32_t knocks;
-    alignas(64) _Atomic uint32_t beats; /* in a line that nobody else writes, and few read */
+    alignas(64) _Atomic uint32_t asleep; /* a futex */
+    alignas(64) _Atomic uint32_t beats;  /* in a line that nobody else writes, and few read */
 };
 
 struct head {
@@ -413,6 +417,44 @@ uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank)
     return atomic_load_explicit(&board->head->member[rank].beats, memory_order_relaxed);
 }
 
+/* ---- Sleeping: the sleeper writes asleep and then looks for messages, whoever wakes writes messages and
+ * then looks at asleep; the fences make sure that one of them sees the other. ---- */
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+                  const struct timespec *timeout)
+{
+    return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+}
+
+void ferry_board_lie_down(struct ferry_board *board)
+{
+    atomic_store(&board->head->member[board->rank].asleep, 1);
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
+void ferry_board_sleep(struct ferry_board *board, unsigned microseconds)
+{
+    struct timespec timeout = {.tv_sec = microseconds / 1000000,
+                               .tv_nsec = microseconds % 1000000 * 1000L};
+
+    /* Not a private futex: the processes meet at the memory behind it. */
+    futex(&board->head->member[board->rank].asleep, FUTEX_WAIT, 1, &timeout);
+}
+
+void ferry_board_get_up(struct ferry_board *board)
+{
+    atomic_store_explicit(&board->head->member[board->rank].asleep, 0, memory_order_relaxed);
+}
+
+void ferry_board_wake(struct ferry_board *board, uint32_t rank)
+{
+    _Atomic uint32_t *asleep = &board->head->member[rank].asleep;
+
+    atomic_thread_fence(memory_order_seq_cst);
+    if (atomic_load_explicit(asleep, memory_order_relaxed) && atomic_exchange(asleep, 0))
+        futex(asleep, FUTEX_WAKE, 1, NULL);
+}
+
 void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus)
 {
     *cpus = board->head->member[rank].cpus;
@@ -479,6 +521,7 @@ int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
         return error;
     atomic_store(&board->rows[index], number);
     atomic_fetch_add(&board->head->member[to].knocks, 1);
+    ferry_board_wake(board, to);
     return 0;
 }
 

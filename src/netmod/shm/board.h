@@ -61,6 +61,17 @@ void ferry_board_beat(struct ferry_board *board);
 /* A number that changes while a member does. */
 uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank);
 
+/* Going to sleep: ferry_board_lie_down(), then one more look whether anything has arrived, then
+ * ferry_board_sleep(), which returns when another member called ferry_board_wake() after the first
+ * step, or when microseconds have passed; then ferry_board_get_up(). */
+void ferry_board_lie_down(struct ferry_board *board);
+void ferry_board_sleep(struct ferry_board *board, unsigned microseconds);
+void ferry_board_get_up(struct ferry_board *board);
+
+/* Wakes a member that sleeps or is about to; to be called after what it waits for was written. Costs a
+ * memory fence where it does not sleep. */
+void ferry_board_wake(struct ferry_board *board, uint32_t rank);
+
 /* The processors that a member may run on, as it said when it joined. */
 void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus);
 

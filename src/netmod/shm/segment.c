@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -94,12 +95,34 @@ int ferry_segment_check(int fd, enum ferry_segment_kind kind, uint64_t *size)
     return info.st_uid == geteuid() && in_memory(fd) ? 0 : -EPERM;
 }
 
+/* Looking at the headroom takes as long as filling 100 KiB. So a small part of what was found may be
+ * taken before the next look: others take theirs at the same time. */
+#define ALLOWANCE_PART 256
+#define ALLOWANCE_MAX ((uint64_t) 16 << 20)
+
+static bool is_room_for(int fd, uint64_t length)
+{
+    static _Thread_local uint64_t allowance;
+    uint64_t headroom;
+
+    if (length <= allowance) {
+        allowance -= length;
+        return true;
+    }
+    headroom = ferry_headroom(fd);
+    if (headroom < length || headroom - length < RESERVE)
+        return false;
+    allowance = (headroom - length) / ALLOWANCE_PART;
+    if (allowance > ALLOWANCE_MAX)
+        allowance = ALLOWANCE_MAX;
+    return true;
+}
+
 int ferry_segment_fill(int fd, uint64_t offset, uint64_t length)
 {
-    uint64_t headroom = ferry_headroom(fd);
     int result;
 
-    if (headroom < length || headroom - length < RESERVE)
+    if (!is_room_for(fd, length))
         return -ENOSPC;
     do
         /* Never longer: a file that somebody truncated must not seem whole again. */

@@ -215,15 +215,15 @@ static bool shm_reaches_all(struct ferry_transport *transport)
     return shm->common_count > 0 && shm->seen >= ferry_core_params(transport->context)->size;
 }
 
-/* Whether the processes that share processors with this one are more than those processors. */
-static bool is_crowded(struct shm *shm)
+/* Whether the processes that share processors with a member are more than those processors. As all
+ * judge by what was said on the board, they know it of each other. */
+static bool is_crowded(struct shm *shm, uint32_t member)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
     cpu_set_t own, other, common, all;
     unsigned sharing = 0;
 
-    if (sched_getaffinity(0, sizeof(own), &own))
-        return false;
+    ferry_board_cpus(*ferry_peer_slot(shm->peers[member]), member, &own);
     all = own;
     for (uint32_t rank = 0; rank < params->size; rank++) {
         if (!shm->peers[rank])
@@ -276,6 +276,7 @@ static void shm_settle(struct ferry_transport *transport)
 {
     struct shm *shm = shm_of(transport);
     unsigned kept = 0;
+    uint32_t rank;
 
     for (unsigned i = 0; i < shm->board_count; i++) {
         ferry_board_settle(shm->boards[i].board);
@@ -288,7 +289,8 @@ static void shm_settle(struct ferry_transport *transport)
     if (shm->far_count)
         advise(shm);
     shm->far_count = 0;
-    ferry_core_crowded(transport->context, is_crowded(shm));
+    rank = ferry_core_params(transport->context)->rank;
+    ferry_core_crowded(transport->context, shm->peers[rank] && is_crowded(shm, rank));
 }
 
 /* ---- Endpoints ---- */
@@ -312,6 +314,7 @@ static struct ferry_shm_endpoint *new_endpoint(struct shm *shm, ferry_peer_t *pe
         .board = *ferry_peer_slot(peer),
         .rank = (uint32_t) ferry_peer_rank(peer),
         .may_grow = true,
+        .may_sleep = is_crowded(shm, (uint32_t) ferry_peer_rank(peer)),
     };
     ferry_copier_init(&endpoint->copier);
     ferry_copier_init(&endpoint->giver);
@@ -449,6 +452,12 @@ static void grow(struct ferry_shm_endpoint *endpoint)
     endpoint->tx_bytes = extent;
 }
 
+static inline void wake(struct ferry_shm_endpoint *endpoint)
+{
+    if (__builtin_expect(endpoint->may_sleep, 0))
+        ferry_board_wake(endpoint->board, endpoint->rank);
+}
+
 static int shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
                     const struct ferry_payload *payload)
 {
@@ -476,6 +485,7 @@ static int shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
         ferry_copy(to, (const char *) payload->data + payload->offset, payload->length);
     slot->word = head->word;
     ferry_ring_publish(ring, head->type, head->flags, head->length);
+    wake(endpoint);
     return 0;
 }
 
@@ -490,7 +500,8 @@ static void shm_hold(struct ferry_endpoint *base, bool on)
 static int shm_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
                           uint32_t length)
 {
-    struct ferry_ring *ring = &ferry_shm_endpoint(base)->tx;
+    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
+    struct ferry_ring *ring = &endpoint->tx;
     struct ferry_slot *slot;
 
     if (length > FERRY_SLOT_DATA) {
@@ -506,6 +517,7 @@ static int shm_send_eager(struct ferry_endpoint *base, uint64_t match, const voi
     ferry_copy(slot->data, data, length);
     slot->word = match;
     ferry_ring_publish(ring, FERRY_PKT_EAGER, 0, (uint16_t) length);
+    wake(endpoint);
     return 0;
 }
 
@@ -615,6 +627,40 @@ static int shm_progress(struct ferry_transport *transport)
     return events;
 }
 
+/* Whether there is anything to do, without doing it. */
+static bool has_work(struct shm *shm)
+{
+    const uint8_t *payload;
+    struct ferry_head head;
+
+    for (uint32_t i = 0; i < shm->reader_count; i++)
+        if (shm->readers[i]->reading && ferry_ring_peek(&shm->readers[i]->rx, &head, &payload))
+            return true;
+    for (unsigned i = 0; i < shm->board_count; i++)
+        if (ferry_board_knocks(shm->boards[i].board) != shm->boards[i].knocks)
+            return true;
+    return false;
+}
+
+/* On several boards, one can't be woken by all: then for a short time only. */
+#define SHORT_SLEEP_US 200
+
+static void shm_sleep(struct ferry_transport *transport, unsigned microseconds)
+{
+    struct shm *shm = shm_of(transport);
+    struct ferry_board *board;
+
+    if (!shm->board_count || shm->boards[0].lost)
+        return;
+    if (shm->board_count > 1 && microseconds > SHORT_SLEEP_US)
+        microseconds = SHORT_SLEEP_US;
+    board = shm->boards[0].board;
+    ferry_board_lie_down(board);
+    if (!has_work(shm))
+        ferry_board_sleep(board, microseconds);
+    ferry_board_get_up(board);
+}
+
 /* A process died: what it had sent before is still received. */
 static void bury(struct shm *shm, ferry_peer_t *peer)
 {
@@ -676,6 +722,7 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .fetch = ferry_shm_fetch,
     .beats = shm_beats,
     .progress = shm_progress,
+    .sleep = shm_sleep,
     .housekeep = shm_housekeep,
     .describe = shm_describe,
 };

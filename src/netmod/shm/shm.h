@@ -48,6 +48,7 @@ struct ferry_shm_endpoint {
     uint32_t rank;
     bool writing, reading; /* which rings are there */
     bool may_grow;
+    bool may_sleep; /* the peer shares processors with others, and so may sleep while it waits */
     struct ferry_ring tx, rx;
     struct ferry_extent tx_ring, tx_bytes, rx_ring, rx_bytes;
     struct ferry_copier copier; /* of the peer's memory, to here */

@@ -143,6 +143,8 @@ int MPIDI_FERRY_init_world(void)
     ferry_params_t params = {
         .rank = (uint32_t) MPIR_Process.rank,
         .size = (uint32_t) MPIR_Process.size,
+        /* Progress holds a lock that other threads may want. */
+        .may_sleep = MPIR_ThreadInfo.thread_provided != MPI_THREAD_MULTIPLE,
         .carried_bits = MPIDI_FERRY_ERROR_MASK,
         .peer_lost = peer_lost,
     };

@@ -9,7 +9,6 @@
 MPL_STATIC_INLINE_PREFIX void MPIDI_FERRY_probed(const ferry_probe_t *probe, MPI_Status *status)
 {
     if (status != MPI_STATUS_IGNORE) {
-        status->MPI_ERROR = MPI_SUCCESS;
         status->MPI_SOURCE = MPIDI_FERRY_match_rank(probe->match);
         status->MPI_TAG = MPIDI_FERRY_match_tag(probe->match);
         MPIR_STATUS_SET_COUNT(*status, (MPI_Aint) probe->length);
