@@ -54,7 +54,7 @@ int main(int argc, char **argv)
         fill(buffer, length, 51);
         MPI_Recv(buffer, 1, all, 0, TAG, MPI_COMM_WORLD, &status);
         for (size_t i = 0; i < length / 8; i++) {
-            uint64_t word, want = check_word(i % 2 == 0 ? 50 : 51, i);
+            uint64_t word, want = check_word(i % 2 == 0 && i / 2 < length / 16 ? 50 : 51, i);
             memcpy(&word, buffer + 8 * i, 8);
             CHECK(word == want, "word %zu", i);
         }

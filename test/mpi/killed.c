@@ -1,6 +1,8 @@
 /*
  * The last rank dies in the middle of a long message. The others must not wait for it for ever: with
- * errors that return they see one, and say so.
+ * errors that return they see one, and write it into a file FOLDER/ended-RANK: what they say on standard
+ * error the launcher may lose.
+ *     killed fatal|return FOLDER
  */
 #include "check.h"
 
@@ -40,7 +42,13 @@ int main(int argc, char **argv)
         strcpy(text, "no error");
     else
         MPI_Error_string(error, text, &length);
-    fprintf(stderr, "rank %d ends: %s\n", check_rank, text);
+    char name[4096];
+    snprintf(name, sizeof(name), "%s/ended-%d", argc > 2 ? argv[2] : ".", check_rank);
+    FILE *file = fopen(name, "w");
+    if (file != NULL) {
+        fprintf(file, "%s\n", text);
+        fclose(file);
+    }
     /* MPI_Finalize would wait for the dead. */
     _exit(error == MPI_SUCCESS ? 3 : 4);
 }

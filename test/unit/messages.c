@@ -524,6 +524,19 @@ static void gets_and_puts(void **state)
     run("", 2, one_sided);
 }
 
+#ifdef HAVE_LIBFABRIC
+static void all_the_same_over_the_fabric(void **state)
+{
+    static void (*const bodies[])(struct job *) = {all_sizes, in_order, ends,      scattered,
+                                                   crowd,     active,   one_sided, dying};
+
+    (void) state;
+    expected_way = NULL;
+    for (unsigned i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        run("FERRY_TRANSPORTS=fabric", 2, bodies[i]);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -544,6 +557,9 @@ int main(void)
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),
         cmocka_unit_test(a_truncated_file_ends_no_process),
+#ifdef HAVE_LIBFABRIC
+        cmocka_unit_test(all_the_same_over_the_fabric),
+#endif
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

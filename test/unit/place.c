@@ -182,7 +182,7 @@ static void meet_at(struct ferry_place *place)
 {
     char name[FERRY_NAME_SIZE], text[12];
     uint8_t wrong[16] = "not the key";
-    struct ferry_door *door;
+    struct ferry_meet_door *door;
     int listener, second, fd, got;
     uint8_t proof_key[16];
 
@@ -193,7 +193,7 @@ static void meet_at(struct ferry_place *place)
     check(fcntl(listener, F_GETFD) & FD_CLOEXEC);
     check(ferry_meet_claim(place, name, &second) == -EADDRINUSE);
     fd = fd_to_hand_over();
-    check(ferry_door_open(place, listener, proof_key, fd, &door) == 0);
+    check(ferry_meet_serve(place, listener, proof_key, fd, &door) == 0);
     for (uint32_t rank = 1; rank < 20; rank++) {
         check(ferry_meet_join(place, name, key, rank, &got) == 0);
         check(got != fd && (fcntl(got, F_GETFD) & FD_CLOEXEC));
@@ -204,7 +204,7 @@ static void meet_at(struct ferry_place *place)
     check(ferry_meet_join(place, name, wrong, 1, &got) < 0);
     check(ferry_meet_join(place, name, key, 1, &got) == 0);
     close(got);
-    ferry_door_close(door);
+    ferry_meet_end(door);
     ferry_place_remove(place, name);
     check(ferry_meet_join(place, name, key, 1, &got) == -ENOENT);
     check(ferry_meet_claim(place, name, &listener) == 0);
@@ -240,15 +240,15 @@ static void meet_an_impostor(void)
     struct ferry_place place;
     char name[FERRY_NAME_SIZE];
     uint8_t wrong[16] = "not the key";
-    struct ferry_door *door;
+    struct ferry_meet_door *door;
     int listener, got = -7;
 
     open_abstract(&place);
     ferry_place_name(key, "test impostor", "", 0, name);
     check(ferry_meet_claim(&place, name, &listener) == 0);
-    check(ferry_door_open(&place, listener, wrong, fd_to_hand_over(), &door) == 0);
+    check(ferry_meet_serve(&place, listener, wrong, fd_to_hand_over(), &door) == 0);
     check(ferry_meet_join(&place, name, key, 1, &got) < 0);
-    ferry_door_close(door);
+    ferry_meet_end(door);
 }
 
 static void an_impostor(void **state)

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "clock.h"
-#include "fabric.h"
 #include "log.h"
+#include "meeting.h"
 
 /* Doors of strangers; when there are more, the oldest are shut once they had a fair chance. */
 #define STRANGERS_MAX 64
@@ -50,14 +50,14 @@ void ferry_answer_accept(struct ferry_fabric *fabric)
 {
     struct ferry_door *door;
 
-    if (fabric->deaf || !make_room(fabric))
+    if (!make_room(fabric))
         return;
     door = ferry_door_accept(fabric->epoll, fabric->listener);
     if (door) {
         ferry_link_append(&fabric->strangers, &door->link);
         fabric->stranger_count++;
-    } else if (errno == EMFILE || errno == ENFILE) {
-        fabric->deaf = true;
+    } else if ((errno == EMFILE || errno == ENFILE) && !fabric->told) {
+        fabric->told = true;
         ferry_log(FERRY_LOG_WARN, "no descriptors are left to let other processes in: raise the "
                                   "limit (ulimit -n)");
     }
@@ -80,10 +80,10 @@ static void tell(struct ferry_fabric *fabric, const struct ferry_door *door, con
 {
     char text[FERRY_SITE_TEXT];
 
-    ferry_log(fabric->refused_told ? FERRY_LOG_DEBUG : FERRY_LOG_WARN,
+    ferry_log(fabric->told ? FERRY_LOG_DEBUG : FERRY_LOG_WARN,
               "a process at %s that tried to connect was refused: %s",
               ferry_site_text(&door->remote, text), what);
-    fabric->refused_told = true;
+    fabric->told = true;
 }
 
 static void on_hello(struct ferry_fabric *fabric, struct ferry_door *door)
@@ -159,7 +159,7 @@ static void on_proof(struct ferry_fabric *fabric, struct ferry_door *door)
     fabric->stranger_count--;
     ferry_link_remove(&door->link);
     ferry_link_init(&door->link);
-    ferry_meet_proved(fabric, door, peer);
+    ferry_meeting_proved(fabric, door, peer);
 }
 
 void ferry_answer_door(struct ferry_fabric *fabric, struct ferry_door *door)

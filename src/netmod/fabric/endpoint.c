@@ -8,8 +8,7 @@
 #include "clock.h"
 #include "config.h"
 #include "descriptor.h"
-#include "fabric.h"
-#include "log.h"
+#include "meeting.h"
 
 #define BATCH 16
 #define BACKSTOP_NS 1000000000u
@@ -85,7 +84,6 @@ void ferry_fabric_disconnect(struct ferry_fabric_endpoint *endpoint)
     }
     endpoint->ep = NULL;
     endpoint->fd = -1;
-    fabric->sending -= endpoint->sends;
     endpoint->sends = 0;
     if (endpoint->stalled) {
         ferry_fabric_sent(endpoint->stalled);
@@ -205,20 +203,21 @@ static void on_request(struct ferry_fabric *fabric, struct ferry_fabric_endpoint
     struct fid_ep *unwanted;
     int error;
 
-    if (!endpoint || endpoint->ep || !ferry_meet_seal_holds(endpoint, true, entry->data, length)) {
+    if (!endpoint || endpoint->ep ||
+        !ferry_meeting_seal_holds(endpoint, true, entry->data, length)) {
         /* Not known to whom it was addressed, or not by whom: the connection is taken to be closed. */
         if (!fi_endpoint(fabric->library.domain, entry->info, &unwanted, NULL))
             fi_close(&unwanted->fid);
         return;
     }
-    ferry_meet_own_seal(endpoint, false, seal);
+    ferry_meeting_own_seal(endpoint, false, seal);
     error = open_ep(endpoint, entry->info);
     if (!error)
         error = fi_accept(endpoint->ep, seal, sizeof(seal));
     fi_close(&endpoint->listening->fid);
     endpoint->listening = NULL;
     if (error)
-        ferry_meet_failed(endpoint, ferry_library_error(error));
+        ferry_meeting_failed(endpoint, ferry_library_error(error));
 }
 
 /* Finds libfabric's socket, so that it can be watched. */
@@ -239,20 +238,20 @@ static void on_connected(struct ferry_fabric_endpoint *endpoint, const struct fi
 {
     if (endpoint->state != FERRY_FABRIC_OPENING)
         return;
-    if (ferry_meet_is_caller(endpoint) &&
-        !ferry_meet_seal_holds(endpoint, false, entry->data, length)) {
-        ferry_meet_failed(endpoint, "another process answered");
+    if (ferry_meeting_is_caller(endpoint) &&
+        !ferry_meeting_seal_holds(endpoint, false, entry->data, length)) {
+        ferry_meeting_failed(endpoint, "another process answered");
         return;
     }
     find_descriptor(endpoint);
     enter(endpoint, FERRY_FABRIC_UP);
-    ferry_meet_connected(endpoint);
+    ferry_meeting_connected(endpoint);
 }
 
 static void on_shutdown(struct ferry_fabric_endpoint *endpoint, const char *why)
 {
     if (endpoint->state == FERRY_FABRIC_OPENING)
-        ferry_meet_failed(endpoint, why);
+        ferry_meeting_failed(endpoint, why);
     else
         ferry_fabric_end(endpoint, why);
 }
@@ -368,7 +367,7 @@ void ferry_fabric_lose(struct ferry_fabric_endpoint *endpoint, int error, const 
 void ferry_fabric_leave(struct ferry_fabric_endpoint *endpoint)
 {
     ferry_fabric_disconnect(endpoint);
-    ferry_meet_free(endpoint);
+    ferry_meeting_free(endpoint);
     enter(endpoint, FERRY_FABRIC_ENDED);
 }
 

@@ -4,8 +4,6 @@
  * Two processes first meet at plain TCP connections, which are cheap to listen at, and prove to each
  * other who they are; only then libfabric, loaded in the background, connects them.
  */
-#include "fabric.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +15,7 @@
 #include "config.h"
 #include "descriptor.h"
 #include "log.h"
+#include "meeting.h"
 
 /* A look at the network is a system call or two, so progress, which others share, looks less often
  * the longer it found nothing: never after so many looks, then after one more call for each so many
@@ -104,7 +103,7 @@ static void fabric_close(struct ferry_transport *transport)
 
         if (endpoint != fabric->self)
             ferry_fabric_say_goodbye(endpoint);
-        ferry_meet_free(endpoint);
+        ferry_meeting_free(endpoint);
         ferry_fabric_endpoint_free(endpoint);
     }
     while (!ferry_link_empty(&fabric->strangers))
@@ -137,7 +136,7 @@ static bool fabric_reach(struct ferry_transport *transport, ferry_peer_t *peer, 
 
     if (length > sizeof(route->part) || !ferry_sites_unpack(&sites, part, length))
         return false;
-    route = ferry_meet_route(ferry_fabric_of(transport), peer);
+    route = ferry_meeting_route(ferry_fabric_of(transport), peer);
     if (!route)
         return false;
     memcpy(route->part, part, length);
@@ -149,7 +148,7 @@ static int fabric_connect(struct ferry_transport *transport, ferry_peer_t *peer,
                           struct ferry_endpoint **out)
 {
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
-    struct ferry_fabric_route *route = ferry_meet_route(fabric, peer);
+    struct ferry_fabric_route *route = ferry_meeting_route(fabric, peer);
     struct ferry_fabric_endpoint *endpoint = ferry_fabric_endpoint_new(fabric, peer);
 
     if (!route || !endpoint)
@@ -157,7 +156,7 @@ static int fabric_connect(struct ferry_transport *transport, ferry_peer_t *peer,
     if (!memcmp(ferry_peer_nonce(peer), ferry_core_nonce(transport->context), 16)) {
         endpoint->state = FERRY_FABRIC_UP;
         fabric->self = endpoint;
-    } else if (ferry_meet_begin(endpoint)) {
+    } else if (ferry_meeting_begin(endpoint)) {
         ferry_fabric_endpoint_free(endpoint);
         return -ENOMEM;
     }
@@ -205,7 +204,7 @@ static int look(struct ferry_fabric *fabric)
     if (fabric->self)
         events += ferry_self_progress(fabric->self);
     if (meeting || fabric->looks % LOOKS_PER_DOOR == 0)
-        events += ferry_meet_progress(fabric);
+        events += ferry_meeting_progress(fabric);
     return events;
 }
 
@@ -219,7 +218,7 @@ static int fabric_progress(struct ferry_transport *transport)
         return 0;
     }
     events = look(fabric);
-    if (events || fabric->sending || fabric->stalled || fabric->ending) {
+    if (events) {
         fabric->quiet = 0;
     } else if (++fabric->quiet > LOOKS_EAGER) {
         unsigned rest = (fabric->quiet - LOOKS_EAGER) / LOOKS_PER_REST;
@@ -234,7 +233,6 @@ static void fabric_housekeep(struct ferry_transport *transport)
 {
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
 
-    fabric->deaf = false;
     if (fabric->up + fabric->ending + fabric->opening)
         ferry_fabric_read_events(fabric);
     for (struct ferry_link *link = fabric->endpoints.next; link != &fabric->endpoints;
@@ -267,6 +265,7 @@ static bool fabric_flushed(struct ferry_transport *transport)
 
 const struct ferry_transport_ops ferry_fabric_ops = {
     .name = "fabric",
+    .on_demand = true,
     .open = fabric_open,
     .close = fabric_close,
     .address = fabric_address,
@@ -274,6 +273,7 @@ const struct ferry_transport_ops ferry_fabric_ops = {
     .connect = fabric_connect,
     .send = ferry_fabric_send,
     .send_eager = ferry_fabric_send_eager,
+    .hold = ferry_fabric_hold,
     .progress = fabric_progress,
     .housekeep = fabric_housekeep,
     .flushed = fabric_flushed,

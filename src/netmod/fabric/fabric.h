@@ -13,21 +13,17 @@
 /* Payload of a packet: large enough that a system call is cheap beside the copy. */
 #define FERRY_FABRIC_PACKET 32768u
 
-/* Packets up to this, head and all, are sent without a buffer of ours. */
-#define FERRY_FABRIC_SMALL 128u
-
 struct ferry_fabric {
     struct ferry_transport base;
     struct ferry_library library;
     bool loading; /* or loaded */
 
-    /* Meeting (meet.c, answer.c) */
+    /* Meeting (meeting.c, answer.c) */
     struct ferry_sites sites; /* own, as published */
     struct ferry_net nets[FERRY_NETS_MAX];
     unsigned net_count;
     int epoll, listener;
-    bool deaf; /* out of descriptors: no more are let in for a while */
-    bool refused_told;
+    bool told;                   /* that somebody was refused, or could not be let in */
     struct ferry_link strangers; /* doors that have proved nothing, oldest first */
     unsigned stranger_count;
     struct ferry_link closed; /* doors */
@@ -39,8 +35,6 @@ struct ferry_fabric {
     struct ferry_link endpoints;  /* all, until close */
     unsigned opening, up, ending; /* endpoints in these states */
     unsigned stalled;             /* packets that libfabric did not take yet */
-    unsigned sending;             /* operations under way */
-    unsigned small_max;           /* bytes of a packet that libfabric copies */
     bool failed;                  /* an operation did: there are events to read */
     struct ferry_fabric_buffer *free_buffers, *all_buffers;
     unsigned buffers_used;
@@ -152,40 +146,15 @@ void ferry_fabric_sent(struct ferry_fabric_buffer *buffer);
 /* Tries again what libfabric did not take. */
 void ferry_fabric_push_stalled(struct ferry_fabric *fabric);
 int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint);
+/* Checks a packet and hands it on. Errors: -EPROTO nonsense. */
+int ferry_fabric_deliver(struct ferry_fabric_endpoint *endpoint, const uint8_t *bytes,
+                         size_t length);
 void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length);
+void ferry_fabric_hold(struct ferry_endpoint *base, bool on);
 /* Tells the peer that this end is closed in order. */
 void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint);
 struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint);
 void ferry_fabric_free_buffers(struct ferry_fabric *fabric);
-
-/* ---- meet.c: finding each other ---- */
-
-/* The peer's route, made when there is none. Errors: NULL, no memory. */
-struct ferry_fabric_route *ferry_meet_route(struct ferry_fabric *fabric, ferry_peer_t *peer);
-/* Begins to meet: calls, unless the endpoint is made because the peer called. -ENOMEM. */
-int ferry_meet_begin(struct ferry_fabric_endpoint *endpoint);
-void ferry_meet_free(struct ferry_fabric_endpoint *endpoint);
-bool ferry_meet_is_caller(const struct ferry_fabric_endpoint *endpoint);
-
-/* What goes on at the doors. Returns the number of events. */
-int ferry_meet_progress(struct ferry_fabric *fabric);
-
-/* libfabric's part: a connection came in with a seal, was made, or failed. */
-bool ferry_meet_seal_holds(struct ferry_fabric_endpoint *endpoint, bool of_caller, const void *seal,
-                           size_t length);
-void ferry_meet_own_seal(struct ferry_fabric_endpoint *endpoint, bool of_caller, uint8_t seal[16]);
-void ferry_meet_connected(struct ferry_fabric_endpoint *endpoint);
-void ferry_meet_failed(struct ferry_fabric_endpoint *endpoint, const char *why);
-
-/* A stranger has proved who it is: it takes part in a meeting from now on. */
-void ferry_meet_proved(struct ferry_fabric *fabric, struct ferry_door *door, ferry_peer_t *peer);
-
-/* ---- answer.c: those who call ---- */
-
-void ferry_answer_accept(struct ferry_fabric *fabric);
-void ferry_answer_door(struct ferry_fabric *fabric, struct ferry_door *door);
-/* Shows those the door that stay too long. */
-void ferry_answer_expire(struct ferry_fabric *fabric, uint64_t now);
 
 /* ---- self.c: a process that is its own peer ---- */
 

@@ -105,8 +105,12 @@ static int find_provider(struct ferry_library *library)
 
     if (wanted)
         fi.freeinfo(wanted);
-    if (!error)
+    if (!error) {
+        library->inject_max = library->info->tx_attr->inject_size < FERRY_FABRIC_INJECT
+                                  ? library->info->tx_attr->inject_size
+                                  : FERRY_FABRIC_INJECT;
         return 0;
+    }
     list_providers(names, sizeof(names));
     snprintf(what, sizeof(what), "libfabric's provider %.16s can't be used (%s)", library->provider,
              fi.strerror(-error));

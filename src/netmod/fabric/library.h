@@ -21,12 +21,16 @@
 #define FERRY_FABRIC_SENDS 64
 #define FERRY_FABRIC_RECEIVES 4
 
+/* Packets up to this, head and all, are sent without a buffer of ours where libfabric copies them. */
+#define FERRY_FABRIC_INJECT 128u
+
 enum ferry_library_state { FERRY_LIBRARY_LOADING, FERRY_LIBRARY_READY, FERRY_LIBRARY_FAILED };
 
 struct ferry_library {
     _Atomic enum ferry_library_state state;
     char why[160]; /* once failed */
     const char *provider;
+    size_t inject_max;
     struct fi_info *info;
     struct fid_fabric *fabric;
     struct fid_domain *domain;

@@ -13,8 +13,8 @@
 #define LARGE_FEW 2
 #define BUFFERS_MAX 64
 
-/* The word of a packet that says goodbye. */
-#define GOODBYE 1
+/* What the transport's own packets say. */
+enum { GOODBYE = 1, HOLD, GO_ON };
 
 /* ---- Sending ---- */
 
@@ -90,21 +90,13 @@ static void give_buffer(struct ferry_fabric *fabric, struct ferry_fabric_buffer 
     fabric->free_buffers = buffer;
 }
 
-static void count_send(struct ferry_fabric_endpoint *endpoint)
-{
-    endpoint->sends++;
-    ferry_fabric_of_endpoint(endpoint)->sending++;
-}
-
 void ferry_fabric_sent(struct ferry_fabric_buffer *buffer)
 {
     struct ferry_fabric_endpoint *endpoint = buffer->endpoint;
     struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
 
-    if (endpoint->ep) { /* else all were taken off the count at once */
+    if (endpoint->ep) /* else all were taken off the count at once */
         endpoint->sends--;
-        fabric->sending--;
-    }
     if (buffer->use == FERRY_BUFFER_SEND)
         give_buffer(fabric, buffer);
 }
@@ -113,7 +105,7 @@ void ferry_fabric_sent(struct ferry_fabric_buffer *buffer)
 static int judge(struct ferry_fabric_endpoint *endpoint, ssize_t result)
 {
     if (result == 0) {
-        count_send(endpoint);
+        endpoint->sends++;
         return 0;
     }
     if (result != -FI_EAGAIN)
@@ -149,20 +141,28 @@ static int refuse(const struct ferry_fabric_endpoint *endpoint)
     return endpoint->state == FERRY_FABRIC_ENDED ? -ECONNRESET : -EAGAIN;
 }
 
+/* What is sent is likely to be answered. */
+static void expect_answer(struct ferry_fabric *fabric)
+{
+    fabric->rest = fabric->quiet = 0;
+}
+
 int ferry_fabric_send(struct ferry_endpoint *base, const struct ferry_head *head,
                       const struct ferry_payload *payload)
 {
     struct ferry_fabric_endpoint *endpoint = (struct ferry_fabric_endpoint *) base;
+    struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
     size_t length = sizeof(*head) + head->length;
     struct ferry_fabric_buffer *buffer;
-    uint8_t bytes[FERRY_FABRIC_SMALL];
+    uint8_t bytes[FERRY_FABRIC_INJECT];
 
     if (!may_send(endpoint))
         return refuse(endpoint);
-    if (endpoint == ferry_fabric_of_endpoint(endpoint)->self)
+    expect_answer(fabric);
+    if (endpoint == fabric->self)
         return ferry_self_send(endpoint, head, payload);
     /* A stream is packed once only, so it needs a place where it can wait. */
-    if (length <= ferry_fabric_of_endpoint(endpoint)->small_max && !payload->stream) {
+    if (length <= fabric->library.inject_max && !payload->stream) {
         ferry_fabric_fill(bytes, head, endpoint->sent_seq + 1, payload);
         return send_small(endpoint, bytes, length);
     }
@@ -173,7 +173,7 @@ int ferry_fabric_send(struct ferry_endpoint *base, const struct ferry_head *head
     buffer->length = (uint32_t) length;
     if (post(endpoint, buffer)) {
         endpoint->stalled = buffer;
-        ferry_fabric_of_endpoint(endpoint)->stalled++;
+        fabric->stalled++;
     }
     return 0;
 }
@@ -200,6 +200,12 @@ void ferry_fabric_push_stalled(struct ferry_fabric *fabric)
             fabric->stalled--;
         }
     }
+}
+
+void ferry_fabric_hold(struct ferry_endpoint *base, bool on)
+{
+    /* Without memory for it more is sent than is liked. */
+    ferry_core_answer(base, on ? HOLD : GO_ON, NULL, 0);
 }
 
 void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint)
@@ -239,23 +245,32 @@ int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint)
     return 0;
 }
 
-/* Returns 0 or -EPROTO. */
-static int deliver(struct ferry_fabric_endpoint *endpoint, const struct ferry_fabric_buffer *buffer,
-                   size_t length)
+static int receive_own(struct ferry_fabric_endpoint *endpoint, const struct ferry_head *head)
+{
+    if (head->length)
+        return -EPROTO;
+    if (head->word == GOODBYE)
+        ferry_fabric_leave(endpoint);
+    else if (head->word == HOLD || head->word == GO_ON)
+        endpoint->base.held = head->word == HOLD;
+    else
+        return -EPROTO;
+    return 0;
+}
+
+int ferry_fabric_deliver(struct ferry_fabric_endpoint *endpoint, const uint8_t *bytes,
+                         size_t length)
 {
     struct ferry_head head;
 
     if (length < sizeof(head))
         return -EPROTO;
-    memcpy(&head, buffer->bytes, sizeof(head));
+    memcpy(&head, bytes, sizeof(head));
     if (head.length != length - sizeof(head) || head.seq != ++endpoint->got_seq)
         return -EPROTO;
-    if (head.type != FERRY_PKT_TRANSPORT)
-        return ferry_core_receive(&endpoint->base, &head, buffer->bytes + sizeof(head));
-    if (head.word != GOODBYE || head.length)
-        return -EPROTO;
-    ferry_fabric_leave(endpoint);
-    return 0;
+    if (head.type == FERRY_PKT_TRANSPORT)
+        return receive_own(endpoint, &head);
+    return ferry_core_receive(&endpoint->base, &head, bytes + sizeof(head));
 }
 
 void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length)
@@ -270,7 +285,7 @@ void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length)
         ;
     if (endpoint->state != FERRY_FABRIC_UP && endpoint->state != FERRY_FABRIC_ENDING)
         return;
-    error = deliver(endpoint, buffer, length);
+    error = ferry_fabric_deliver(endpoint, buffer->bytes, length);
     if (error)
         ferry_fabric_lose(endpoint, error, "it sent nonsense over the network");
     else if (endpoint->state == FERRY_FABRIC_UP && post_receive(endpoint, buffer))

@@ -20,6 +20,7 @@ int ferry_self_send(struct ferry_fabric_endpoint *endpoint, const struct ferry_h
     if (!buffer)
         return -EAGAIN;
     ferry_fabric_fill(buffer->bytes, head, ++endpoint->sent_seq, payload);
+    buffer->length = sizeof(*head) + head->length;
     buffer->next = NULL;
     if (endpoint->first)
         endpoint->last->next = buffer;
@@ -36,13 +37,12 @@ int ferry_self_progress(struct ferry_fabric_endpoint *endpoint)
 
     while (endpoint->first && events < BATCH) {
         struct ferry_fabric_buffer *buffer = endpoint->first;
-        struct ferry_head head = *(struct ferry_head *) buffer->bytes;
 
         /* First, for what is delivered may be answered at once. */
         endpoint->first = buffer->next;
         endpoint->receives--;
         events++;
-        ferry_core_receive(&endpoint->base, &head, buffer->bytes + sizeof(head));
+        ferry_fabric_deliver(endpoint, buffer->bytes, buffer->length);
         free(buffer);
     }
     return events;

@@ -696,7 +696,7 @@ static void shm_describe(struct ferry_transport *transport, ferry_peer_t *peer, 
 {
     struct shm *shm = shm_of(transport);
     struct ferry_board *board = *ferry_peer_slot(peer);
-    const char *large = "";
+    const char *large = "two copies";
 
     for (uint32_t i = 0; i < shm->endpoint_count; i++)
         if (shm->endpoints[i]->base.peer == peer)
