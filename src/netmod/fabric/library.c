@@ -100,7 +100,7 @@ static void list_providers(char *names, size_t room)
 static int find_provider(struct ferry_library *library)
 {
     struct fi_info *wanted = hints(library->provider);
-    char names[64], what[96];
+    char names[64];
     int error = wanted ? fi.getinfo(API, NULL, NULL, 0, wanted, &library->info) : -FI_ENOMEM;
 
     if (wanted)
@@ -112,9 +112,10 @@ static int find_provider(struct ferry_library *library)
         return 0;
     }
     list_providers(names, sizeof(names));
-    snprintf(what, sizeof(what), "libfabric's provider %.16s can't be used (%s)", library->provider,
-             fi.strerror(-error));
-    return fail(library, what, names[0] ? names : "nor any other");
+    snprintf(library->why, sizeof(library->why),
+             "FERRY_FABRIC_PROVIDER=%.32s: libfabric says: %s; it offers: %s", library->provider,
+             fi.strerror(-error), names[0] ? names : "nothing that can be used");
+    return -1;
 }
 
 static int open_objects(struct ferry_library *library)

@@ -28,7 +28,7 @@ enum ferry_library_state { FERRY_LIBRARY_LOADING, FERRY_LIBRARY_READY, FERRY_LIB
 
 struct ferry_library {
     _Atomic enum ferry_library_state state;
-    char why[160]; /* once failed */
+    char why[200]; /* once failed */
     const char *provider;
     size_t inject_max;
     struct fi_info *info;

@@ -35,6 +35,7 @@ struct asker {
 };
 
 static struct {
+    bool network_tried;
     bool invited;
     uint8_t key[FERRY_KEY_SIZE];
 
@@ -50,15 +51,22 @@ static struct {
 
 /* ---- Names ---- */
 
+/* Others may be anywhere. Where there is no network (which is reported once), those that share memory
+ * still meet. */
+static void open_network(void)
+{
+    if (!dynamic.network_tried)
+        ferry_open_fabric(MPIDI_FERRY_global.context);
+    dynamic.network_tried = true;
+}
+
 static int own_upid(struct upid *upid)
 {
     int mpi_errno = MPI_SUCCESS;
     ferry_context_t *context = MPIDI_FERRY_global.context;
     int ret;
 
-    /* Without a network, processes that share memory can still meet; the lack was reported. */
-    ferry_open_fabric(context);
-
+    open_network();
     if (!dynamic.invited) {
         ret = ferry_invite(context, dynamic.key);
         MPIDI_FERRY_CHKANDJUMP(ret);
@@ -110,7 +118,7 @@ int MPIDI_FERRY_upids_to_gpids(int size, int *remote_upid_size, char *remote_upi
     strangers = MPL_calloc(size, sizeof *strangers, MPL_MEM_ADDRESS);
     MPIR_ERR_CHKANDJUMP(strangers == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
 
-    ferry_open_fabric(MPIDI_FERRY_global.context);
+    open_network();
     for (int i = 0; i < size; i++) {
         int length = remote_upid_size[i];
         MPIR_ERR_CHKANDJUMP(length <= FERRY_KEY_SIZE || length > UPID_MAX, mpi_errno, MPI_ERR_PORT,
