@@ -226,8 +226,10 @@ static void pair_open(struct pair *pair)
     assert_int_equal(ferry_open(&params, &pair->a), 0);
     params.rank = 1;
     assert_int_equal(ferry_open(&params, &pair->b), 0);
-    pair->to_b = ferry_core_stranger(pair->a, ferry_core_nonce(pair->b));
-    pair->to_a = ferry_core_stranger(pair->b, ferry_core_nonce(pair->a));
+    pair->wire_a.transport.context = pair->a;
+    pair->wire_b.transport.context = pair->b;
+    pair->to_b = ferry_core_stranger(&pair->wire_a.transport, ferry_core_nonce(pair->b));
+    pair->to_a = ferry_core_stranger(&pair->wire_b.transport, ferry_core_nonce(pair->a));
     wire_init(&pair->wire_a, &pair->wire_b, pair->a, pair->to_b);
     wire_init(&pair->wire_b, &pair->wire_a, pair->b, pair->to_a);
 }

@@ -167,9 +167,14 @@ int ferry_peer_add(ferry_context_t *context, const void *bytes, size_t length,
                  length - sizeof(address));
 }
 
-ferry_peer_t *ferry_core_stranger(ferry_context_t *context, const uint8_t nonce[16])
+ferry_peer_t *ferry_core_stranger(struct ferry_transport *transport, const uint8_t nonce[16])
 {
-    return new_peer(context, nonce, -1, context->job.key);
+    ferry_context_t *context = transport->context;
+    ferry_peer_t *peer = new_peer(context, nonce, -1, context->job.key);
+
+    if (peer)
+        peer->transport = transport;
+    return peer;
 }
 
 int ferry_settle(ferry_context_t *context)

@@ -178,9 +178,9 @@ const uint8_t *ferry_peer_key(ferry_peer_t *peer);
  * ferry_key_id() of util/auth.h. */
 const uint8_t *ferry_core_find_key(ferry_context_t *context, const uint8_t id[8]);
 
-/* A process that proved a key of this context and is not among the peers: adds it, so that it can be
- * answered. Errors: NULL, no memory. */
-ferry_peer_t *ferry_core_stranger(ferry_context_t *context, const uint8_t nonce[16]);
+/* A process that proved a key of this context and is not among the peers: adds it, reached by this
+ * transport, so that it can be answered. Errors: NULL, no memory. */
+ferry_peer_t *ferry_core_stranger(struct ferry_transport *transport, const uint8_t nonce[16]);
 
 /* The peer with this nonce, or NULL. */
 ferry_peer_t *ferry_core_find_peer(ferry_context_t *context, const uint8_t nonce[16]);

@@ -144,14 +144,15 @@ static void on_proof(struct ferry_fabric *fabric, struct ferry_door *door)
         return;
     }
     peer = ferry_core_find_peer(fabric->base.context, nonce);
-    /* Who was invited is not one of the job, whatever it says. */
-    if (peer && !ferry_proof_equal(ferry_peer_key(peer), door->key)) {
+    /* Who was invited is not one of the job, whatever it says. (Of another job's process we know the
+     * invitation that it gave us; it proves the one that we gave.) */
+    if (peer && ferry_peer_rank(peer) >= 0 && !ferry_proof_equal(ferry_peer_key(peer), door->key)) {
         tell(fabric, door, "it proved another key than the process that it says it is");
         dismiss(fabric, door);
         return;
     }
     if (!peer)
-        peer = ferry_core_stranger(fabric->base.context, nonce);
+        peer = ferry_core_stranger(&fabric->base, nonce);
     if (!peer) {
         dismiss(fabric, door);
         return;

@@ -610,9 +610,7 @@ static int shm_progress(struct ferry_transport *transport)
     struct shm *shm = shm_of(transport);
     int events = 0;
 
-    for (uint32_t i = 0; i < shm->reader_count; i++)
-        if (shm->readers[i]->reading)
-            events += drain(shm->readers[i]);
+    /* Messages last: what is done after one came in delays the answer. */
     for (unsigned i = 0; i < shm->board_count; i++) {
         struct board *board = &shm->boards[i];
 
@@ -624,6 +622,9 @@ static int shm_progress(struct ferry_transport *transport)
             events += answer_knocks(shm, board);
         ferry_board_beat(board->board);
     }
+    for (uint32_t i = 0; i < shm->reader_count; i++)
+        if (shm->readers[i]->reading)
+            events += drain(shm->readers[i]);
     return events;
 }
 

@@ -344,12 +344,10 @@ int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, 
     int ret = ferry_send(peer, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), parcel->bytes, size,
                          FERRY_SYNC, &parcel->ferry);
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
-    if (ret < 0) {
-        MPL_free(parcel);
-        MPIDI_FERRY_CHKANDJUMP(ret);
-    }
-    if (ret == 1)
+    if (ret != 0) {
         parcel->finished = true;
+        parcel->ferry.status = ret < 0 ? ret : 0;
+    }
 
     mpi_errno = wait_parcel(parcel, timeout);
     bool failed = !parcel->finished || parcel->ferry.status != 0;
@@ -358,6 +356,10 @@ int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, 
     else
         parcel->abandoned = true;
     MPIR_ERR_CHECK(mpi_errno);
+    if (failed && MPIR_Process.has_parent && MPIR_Process.comm_parent == NULL)
+        /* MPI_Init does not look whether there is a parent. */
+        MPID_Abort(MPIR_Process.comm_world, MPI_SUCCESS, 1,
+                   "ferry: the process that spawned this one can't be reached");
     MPIR_ERR_CHKANDJUMP(failed, mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
 
 fn_exit:
