@@ -106,8 +106,8 @@ void *ferry_peer_user(ferry_peer_t *peer);
 /* ---- Progress ---- */
 
 /* Moves what can move; runs the callbacks. Returns the number of events, 0 when nothing happened. Not to
- * be called from a callback. Sleeps only with may_sleep, and then only where processes of the job share
- * processors: until a message comes, ten milliseconds at most. */
+ * be called from a callback. Sleeps only where processes of the job share processors, until a message
+ * comes: ten milliseconds at most with may_sleep, else a tenth of one. */
 int ferry_progress(ferry_context_t *context);
 
 /* Progress until something happens or about microseconds have passed. May sleep.

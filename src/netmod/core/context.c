@@ -304,8 +304,9 @@ static void make_room(ferry_context_t *context)
     struct ferry_transport *transport = context->active[0];
     bool alone = context->active_count == 1 && !context->busy && !context->fetching;
 
-    if (context->params.may_sleep && transport->ops->sleep)
-        transport->ops->sleep(transport, alone ? SLEEP_US : SLEEP_SHORT_US);
+    if (transport->ops->sleep)
+        transport->ops->sleep(transport,
+                              context->params.may_sleep && alone ? SLEEP_US : SLEEP_SHORT_US);
     else
         sched_yield();
 }
