@@ -45,9 +45,9 @@ typedef struct ferry_params {
     uint8_t key[FERRY_KEY_SIZE]; /* secret of the job; proves to each other who belongs to it */
     uint32_t rank;               /* which of the processes that start together this one is */
     uint32_t size;               /* how many start together */
-    bool
-        may_sleep; /* ferry_progress() may sleep for moments when calls follow each other closely and
-                       nothing happens: not wanted where another thread waits to use the context */
+    /* ferry_progress() may sleep for milliseconds when calls follow each other closely and nothing
+     * happens: not wanted where other threads use the context, too. */
+    bool may_sleep;
     uint64_t carried_bits; /* of match words: transported, but never compared */
     void *user;            /* handed to the callbacks below and to handlers of active messages */
     /* A peer died or broke the protocol; why is a sentence for the user. Called at most once for a

@@ -143,6 +143,7 @@ enum {
     MPIDI_FERRY_AM_MPIDIG = 0, /* those of MPICH's own layer */
     MPIDI_FERRY_AM_UPID_ASK,   /* ferry_spawn.c */
     MPIDI_FERRY_AM_UPID_TELL,
+    MPIDI_FERRY_AM_WITHDRAW,
 };
 
 /* In front of the headers of MPICH's layer. */

@@ -18,8 +18,9 @@ struct upid {
     uint8_t bytes[UPID_MAX];
 };
 
+/* The header of a question for a name, and of the word that a message is given up. */
 struct question {
-    uint64_t number; /* given back in the answer */
+    uint64_t number; /* given back in the answer; of the message */
 };
 
 struct answer {
@@ -34,19 +35,32 @@ struct asker {
     uint64_t number;
 };
 
+/* What a thread of this process asked for: questions are numbered, answers come in any order. */
+struct asking {
+    struct asking *next;
+    uint64_t first_number;
+    int count;
+    int missing;
+    struct upid *upids;
+};
+
+/* A message to an acceptor that its sender does not wait for any longer. */
+struct withdrawn {
+    struct withdrawn *next;
+    ferry_peer_t *peer;
+    uint64_t number;
+};
+
 static struct {
     bool network_tried;
     bool invited;
     uint8_t key[FERRY_KEY_SIZE];
 
     struct asker *askers;
-
-    /* What this process asked for: questions are numbered, answers come in any order. */
+    struct asking *askings;
     uint64_t next_number;
-    uint64_t first_number;
-    int asked;
-    int missing;
-    struct upid *answers;
+
+    struct withdrawn *withdrawn;
 } dynamic;
 
 /* ---- Names ---- */
@@ -180,17 +194,20 @@ static void told(void *user, ferry_peer_t *peer, const void *header, size_t head
                  const void *data, size_t length, ferry_message_t *message)
 {
     const struct answer *answer = header;
+    struct asking *asking = dynamic.askings;
 
-    if (header_length <= offsetof(struct answer, upid) || header_length > sizeof *answer ||
-        answer->number < dynamic.first_number ||
-        answer->number - dynamic.first_number >= (uint64_t) dynamic.asked)
+    if (header_length <= offsetof(struct answer, upid) || header_length > sizeof *answer)
         return;
-    struct upid *upid = &dynamic.answers[answer->number - dynamic.first_number];
+    while (asking != NULL && answer->number - asking->first_number >= (uint64_t) asking->count)
+        asking = asking->next;
+    if (asking == NULL)
+        return;
+    struct upid *upid = &asking->upids[answer->number - asking->first_number];
     if (upid->length != 0)
         return;
     upid->length = (int) (header_length - offsetof(struct answer, upid));
     memcpy(upid->bytes, answer->upid, upid->length);
-    dynamic.missing--;
+    asking->missing--;
 }
 
 /* Answers those who asked. Called outside of Ferry's progress, with the lock held. */
@@ -219,31 +236,26 @@ fn_fail:
     goto fn_exit;
 }
 
-int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **local_upids)
+/* Asks every process of a group; upids are zero at first. */
+static int ask(MPIR_Comm *comm, struct upid *upids)
 {
     int mpi_errno = MPI_SUCCESS;
     int size = comm->local_size;
-    struct upid *upids;
     ferry_peer_t *self = MPIDI_FERRY_AV(&MPIDIU_get_av(0, MPIR_Process.rank)).peer;
-
-    *local_upid_size = NULL;
-    *local_upids = NULL;
-    upids = MPL_calloc(size, sizeof *upids, MPL_MEM_ADDRESS);
-    MPIR_ERR_CHKANDJUMP(upids == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
+    struct asking asking = {.count = size, .missing = size, .upids = upids};
 
     MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
-    dynamic.answers = upids;
-    dynamic.first_number = dynamic.next_number;
-    dynamic.asked = size;
-    dynamic.missing = size;
+    asking.first_number = dynamic.next_number;
     dynamic.next_number += size;
+    asking.next = dynamic.askings;
+    dynamic.askings = &asking;
     for (int i = 0; i < size && mpi_errno == MPI_SUCCESS; i++) {
         ferry_peer_t *peer = MPIDI_FERRY_peer(comm, i);
         if (peer == self) {
             mpi_errno = own_upid(&upids[i]);
-            dynamic.missing--;
+            asking.missing--;
         } else {
-            struct question question = {.number = dynamic.first_number + i};
+            struct question question = {.number = asking.first_number + i};
             int ret = ferry_am_send(peer, MPIDI_FERRY_AM_UPID_ASK, &question, sizeof question, NULL,
                                     0, NULL);
             if (ret < 0)
@@ -251,12 +263,33 @@ int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **l
         }
     }
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
-    MPIR_ERR_CHECK(mpi_errno);
 
-    while (dynamic.missing > 0) {
+    while (mpi_errno == MPI_SUCCESS && asking.missing > 0) {
         mpi_errno = MPID_Progress_test(NULL);
-        MPIR_ERR_CHECK(mpi_errno);
+        MPID_THREAD_CS_YIELD(GLOBAL, MPIR_THREAD_GLOBAL_ALLFUNC_MUTEX);
     }
+
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    struct asking **place = &dynamic.askings;
+    while (*place != &asking)
+        place = &(*place)->next;
+    *place = asking.next;
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    return mpi_errno;
+}
+
+int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **local_upids)
+{
+    int mpi_errno = MPI_SUCCESS;
+    int size = comm->local_size;
+    struct upid *upids;
+
+    *local_upid_size = NULL;
+    *local_upids = NULL;
+    upids = MPL_calloc(size, sizeof *upids, MPL_MEM_ADDRESS);
+    MPIR_ERR_CHKANDJUMP(upids == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
+    mpi_errno = ask(comm, upids);
+    MPIR_ERR_CHECK(mpi_errno);
 
     size_t total = 0;
     for (int i = 0; i < size; i++)
@@ -273,8 +306,6 @@ int MPIDI_FERRY_get_local_upids(MPIR_Comm *comm, int **local_upid_size, char **l
     }
 
 fn_exit:
-    dynamic.asked = 0;
-    dynamic.answers = NULL;
     MPL_free(upids);
     return mpi_errno;
 fn_fail:
@@ -292,8 +323,13 @@ struct parcel {
     ferry_request_t ferry;
     bool finished;
     bool abandoned; /* the caller went away: free it when Ferry is through */
+
+    /* From here on it travels. The number tells messages of one process apart. */
+    uint64_t number;
     char bytes[];
 };
+
+#define PARCEL_LENGTH(size) (sizeof(struct parcel) - offsetof(struct parcel, number) + (size))
 
 static void parcel_done(ferry_request_t *ferry)
 {
@@ -302,6 +338,14 @@ static void parcel_done(ferry_request_t *ferry)
     parcel->finished = true;
     if (parcel->abandoned)
         MPL_free(parcel);
+}
+
+static struct parcel *new_parcel(int size)
+{
+    struct parcel *parcel = MPL_calloc(1, sizeof *parcel + size, MPL_MEM_OTHER);
+    if (parcel != NULL)
+        parcel->ferry.done = parcel_done;
+    return parcel;
 }
 
 /* Progress until it is finished, or for timeout seconds (0: without end). */
@@ -326,6 +370,37 @@ fn_fail:
     goto fn_exit;
 }
 
+/* The sender of a message that nobody has received yet gave it up. */
+static void withdrawn(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
+                      const void *data, size_t length, ferry_message_t *message)
+{
+    const struct question *question = header;
+
+    struct withdrawn *new = MPL_malloc(sizeof *new, MPL_MEM_OTHER);
+    if (header_length != sizeof *question || new == NULL) {
+        MPL_free(new);
+        return;
+    }
+    new->peer = peer;
+    new->number = question->number;
+    new->next = dynamic.withdrawn;
+    dynamic.withdrawn = new;
+}
+
+/* Whether a message that was received had been given up. */
+static bool was_withdrawn(struct parcel *parcel)
+{
+    for (struct withdrawn **place = &dynamic.withdrawn; *place != NULL; place = &(*place)->next) {
+        struct withdrawn *one = *place;
+        if (one->peer == parcel->ferry.peer && one->number == parcel->number) {
+            *place = one->next;
+            MPL_free(one);
+            return true;
+        }
+    }
+    return false;
+}
+
 int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, int size,
                              int timeout)
 {
@@ -335,14 +410,14 @@ int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, 
     ferry_peer_t *peer = MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer;
     struct parcel *parcel;
 
-    parcel = MPL_calloc(1, sizeof *parcel + size, MPL_MEM_OTHER);
+    parcel = new_parcel(size);
     MPIR_ERR_CHKANDJUMP(parcel == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
     memcpy(parcel->bytes, buffer, size);
-    parcel->ferry.done = parcel_done;
 
     MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
-    int ret = ferry_send(peer, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), parcel->bytes, size,
-                         FERRY_SYNC, &parcel->ferry);
+    parcel->number = dynamic.next_number++;
+    int ret = ferry_send(peer, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), &parcel->number,
+                         PARCEL_LENGTH(size), FERRY_SYNC, &parcel->ferry);
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
     if (ret != 0) {
         parcel->finished = true;
@@ -351,10 +426,15 @@ int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, 
 
     mpi_errno = wait_parcel(parcel, timeout);
     bool failed = !parcel->finished || parcel->ferry.status != 0;
-    if (parcel->finished)
+    if (parcel->finished) {
         MPL_free(parcel);
-    else
+    } else {
+        struct question question = {.number = parcel->number};
         parcel->abandoned = true;
+        MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+        ferry_am_send(peer, MPIDI_FERRY_AM_WITHDRAW, &question, sizeof question, NULL, 0, NULL);
+        MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    }
     MPIR_ERR_CHECK(mpi_errno);
     if (failed && MPIR_Process.has_parent && MPIR_Process.comm_parent == NULL)
         /* MPI_Init does not look whether there is a parent. */
@@ -372,21 +452,20 @@ int MPIDI_FERRY_dynamic_recv(int tag, void *buffer, int size, int timeout)
 {
     int mpi_errno = MPI_SUCCESS;
     struct parcel *parcel;
+    int ret;
 
-    parcel = MPL_calloc(1, sizeof *parcel + size, MPL_MEM_OTHER);
+again:
+    parcel = new_parcel(size);
     MPIR_ERR_CHKANDJUMP(parcel == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
-    parcel->ferry.done = parcel_done;
 
     MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
-    int ret = ferry_recv(MPIDI_FERRY_global.context, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), 0,
-                         parcel->bytes, size, &parcel->ferry);
+    ret = ferry_recv(MPIDI_FERRY_global.context, MPIDI_FERRY_match(DYNAMIC_CONTEXT, 0, tag), 0,
+                     &parcel->number, PARCEL_LENGTH(size), &parcel->ferry);
     MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
-    if (ret < 0) {
-        MPL_free(parcel);
-        MPIDI_FERRY_CHKANDJUMP(ret);
-    }
-    if (ret == 1)
+    if (ret != 0) {
         parcel->finished = true;
+        parcel->ferry.status = ret < 0 ? ret : parcel->ferry.status;
+    }
 
     mpi_errno = wait_parcel(parcel, timeout);
     if (!parcel->finished) {
@@ -399,9 +478,17 @@ int MPIDI_FERRY_dynamic_recv(int tag, void *buffer, int size, int timeout)
         MPIR_ERR_CHECK(mpi_errno);
         MPIR_ERR_SETANDJUMP(mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
     }
-    bool failed = parcel->ferry.status != 0;
+
+    /* That it was given up may have arrived behind it. */
+    if (mpi_errno == MPI_SUCCESS)
+        mpi_errno = MPID_Progress_test(NULL);
+    bool failed = parcel->ferry.status != 0 || parcel->ferry.length < PARCEL_LENGTH(0);
+    bool stale = !failed && was_withdrawn(parcel);
     memcpy(buffer, parcel->bytes, size);
     MPL_free(parcel);
+    MPIR_ERR_CHECK(mpi_errno);
+    if (stale)
+        goto again;
     MPIR_ERR_CHKANDJUMP(failed, mpi_errno, MPI_ERR_PORT, "**comm_connect_fail");
 
 fn_exit:
@@ -418,6 +505,8 @@ int MPIDI_FERRY_spawn_init(ferry_context_t *context)
     int ret = ferry_am_register(context, MPIDI_FERRY_AM_UPID_ASK, asked);
     if (ret == 0)
         ret = ferry_am_register(context, MPIDI_FERRY_AM_UPID_TELL, told);
+    if (ret == 0)
+        ret = ferry_am_register(context, MPIDI_FERRY_AM_WITHDRAW, withdrawn);
     return ret;
 }
 
@@ -427,6 +516,11 @@ void MPIDI_FERRY_spawn_finalize(void)
         struct asker *asker = dynamic.askers;
         dynamic.askers = asker->next;
         MPL_free(asker);
+    }
+    while (dynamic.withdrawn != NULL) {
+        struct withdrawn *one = dynamic.withdrawn;
+        dynamic.withdrawn = one->next;
+        MPL_free(one);
     }
     memset(&dynamic, 0, sizeof dynamic);
 }
