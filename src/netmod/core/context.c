@@ -407,6 +407,8 @@ int ferry_flush(ferry_context_t *context, uint64_t microseconds)
 int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                        const void *payload)
 {
+    if (unlikely(endpoint->core.lost))
+        return -EPROTO;
     switch (head->type) {
     case FERRY_PKT_EAGER:
         return ferry_on_eager(endpoint, head, payload);
