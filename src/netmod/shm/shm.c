@@ -13,49 +13,11 @@
 #include "log.h"
 #include "shm.h"
 
-/* Packets that are taken from one ring before the others have their turn. */
-#define BATCH 32
-
-/* A byte area is exchanged for a larger one when a payload is longer than this part of it. */
-#define GROW_PART 8
-
-struct board {
-    struct ferry_board *board;
-    uint32_t knocks; /* as last seen */
-    bool used, lost;
-    uint8_t *attached; /* by rank: its ring to here is mapped */
-};
-
-struct shm {
-    struct ferry_transport base;
-    struct ferry_place places[FERRY_PLACES_MAX];
-    unsigned place_count, board_count;
-    struct board boards[FERRY_PLACES_MAX];
-    uint8_t probe[16];
-    int token; /* of ferry_host_show(), or -1 */
-    ferry_peer_t *
-        *far; /* that started with us and share no memory with us; until they are settled */
-    uint32_t far_count;
-    uint32_t common[FERRY_PLACES_MAX]; /* ids of boards that all peers seen so far are members of */
-    unsigned common_count;
-    uint32_t seen;                         /* peers asked for */
-    ferry_peer_t **peers;                  /* by rank, those that are reached */
-    struct ferry_shm_endpoint **endpoints; /* all, in order of their making */
-    uint32_t endpoint_count;
-    struct ferry_shm_endpoint **readers; /* those with a ring to read */
-    uint32_t reader_count;
-};
-
-static struct shm *shm_of(struct ferry_transport *transport)
-{
-    return (struct shm *) transport;
-}
-
 /* ---- Opening ---- */
 
 static void shm_close(struct ferry_transport *transport);
 
-static void join_boards(struct shm *shm)
+static void join_boards(struct ferry_shm *shm)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
     struct ferry_board_params board = {.key = params->key,
@@ -65,7 +27,7 @@ static void join_boards(struct shm *shm)
                                        .probe = shm->probe};
 
     for (unsigned i = 0; i < shm->place_count; i++) {
-        struct board *entry = &shm->boards[shm->board_count];
+        struct ferry_shm_board *entry = &shm->boards[shm->board_count];
 
         entry->board = ferry_board_join(&shm->places[i], i, &board);
         entry->attached = entry->board ? calloc(params->size, 1) : NULL;
@@ -79,7 +41,7 @@ static void join_boards(struct shm *shm)
 static int shm_open(ferry_context_t *context, struct ferry_transport **out)
 {
     uint32_t size = ferry_core_params(context)->size;
-    struct shm *shm = calloc(1, sizeof(*shm));
+    struct ferry_shm *shm = calloc(1, sizeof(*shm));
 
     if (!shm)
         return -ENOMEM;
@@ -103,20 +65,7 @@ static int shm_open(ferry_context_t *context, struct ferry_transport **out)
     return 0;
 }
 
-static void free_endpoint(struct ferry_shm_endpoint *endpoint)
-{
-    struct ferry_extent *extents[] = {&endpoint->tx_ring, &endpoint->tx_bytes, &endpoint->rx_ring,
-                                      &endpoint->rx_bytes};
-
-    for (unsigned i = 0; i < 4; i++)
-        if (extents[i]->memory)
-            ferry_board_unmap(extents[i]->memory, extents[i]->length);
-    ferry_copier_close(&endpoint->copier,
-                       (struct ferry_place *) ferry_board_place(endpoint->board));
-    free(endpoint);
-}
-
-static void leave_board(struct board *board)
+static void leave_board(struct ferry_shm_board *board)
 {
     ferry_board_leave(board->board);
     free(board->attached);
@@ -124,10 +73,10 @@ static void leave_board(struct board *board)
 
 static void shm_close(struct ferry_transport *transport)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
 
     for (uint32_t i = 0; i < shm->endpoint_count; i++)
-        free_endpoint(shm->endpoints[i]);
+        ferry_shm_free(shm->endpoints[i]);
     for (unsigned i = 0; i < shm->board_count; i++)
         leave_board(&shm->boards[i]);
     ferry_places_close(shm->places, shm->place_count);
@@ -144,7 +93,7 @@ static void shm_close(struct ferry_transport *transport)
 
 static size_t shm_address(struct ferry_transport *transport, void *part, size_t room)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     uint32_t ids[FERRY_PLACES_MAX];
     size_t length = shm->board_count * sizeof(ids[0]);
 
@@ -157,7 +106,7 @@ static size_t shm_address(struct ferry_transport *transport, void *part, size_t 
 }
 
 /* Keeps of the common boards those that this peer names, too. */
-static void intersect(struct shm *shm, const uint32_t *ids, size_t count)
+static void intersect(struct ferry_shm *shm, const uint32_t *ids, size_t count)
 {
     unsigned kept = 0;
 
@@ -178,18 +127,18 @@ static void intersect(struct shm *shm, const uint32_t *ids, size_t count)
 static bool shm_reach(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
                       size_t length)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     size_t count = length / sizeof(uint32_t);
     uint32_t ids[FERRY_PLACES_MAX];
     int rank = ferry_peer_rank(peer);
-    struct board *best = NULL;
+    struct ferry_shm_board *best = NULL;
 
     if (rank < 0 || count > FERRY_PLACES_MAX)
         return false;
     memcpy(ids, part, count * sizeof(ids[0]));
     intersect(shm, ids, count);
     for (unsigned i = 0; i < shm->board_count; i++) {
-        struct board *board = &shm->boards[i];
+        struct ferry_shm_board *board = &shm->boards[i];
 
         if (ferry_board_has(board->board, (uint32_t) rank, ferry_peer_nonce(peer)) &&
             (!best || ferry_board_preference(board->board) < ferry_board_preference(best->board)))
@@ -210,14 +159,14 @@ static bool shm_reach(struct ferry_transport *transport, ferry_peer_t *peer, con
 
 static bool shm_reaches_all(struct ferry_transport *transport)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
 
     return shm->common_count > 0 && shm->seen >= ferry_core_params(transport->context)->size;
 }
 
 /* Whether the processes that share processors with a member are more than those processors. As all
  * judge by what was said on the board, they know it of each other. */
-static bool is_crowded(struct shm *shm, uint32_t member)
+bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
     cpu_set_t own, other, common, all;
@@ -239,7 +188,7 @@ static bool is_crowded(struct shm *shm, uint32_t member)
 }
 
 /* Says how processes of this host that share no memory could do so; once for all that do share. */
-static void advise(struct shm *shm)
+static void advise(struct ferry_shm *shm)
 {
     uint32_t size = ferry_core_params(shm->base.context)->size;
     const uint8_t **nonces = calloc(size, sizeof(*nonces));
@@ -274,7 +223,7 @@ static void advise(struct shm *shm)
 /* Leaves the boards on which nobody is met. */
 static void shm_settle(struct ferry_transport *transport)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     unsigned kept = 0;
     uint32_t rank;
 
@@ -290,122 +239,11 @@ static void shm_settle(struct ferry_transport *transport)
         advise(shm);
     shm->far_count = 0;
     rank = ferry_core_params(transport->context)->rank;
-    ferry_core_crowded(transport->context, shm->peers[rank] && is_crowded(shm, rank));
-}
-
-/* ---- Endpoints ---- */
-
-static struct ferry_shm_endpoint *new_endpoint(struct shm *shm, ferry_peer_t *peer)
-{
-    const struct ferry_config *config = ferry_config();
-    struct ferry_shm_endpoint *endpoint = aligned_alloc(64,
-                                                        (sizeof(*endpoint) + 63) & ~(size_t) 63);
-
-    if (!endpoint)
-        return NULL;
-    *endpoint = (struct ferry_shm_endpoint){
-        .base = {.ops = &ferry_shm_ops,
-                 .transport = &shm->base,
-                 .peer = peer,
-                 .eager_max = config->eager_max,
-                 .chunk = (uint32_t) config->chunk,
-                 .fetch_min = config->fetch_min,
-                 .fetch_always = !strcmp(config->fetch, "always")},
-        .board = *ferry_peer_slot(peer),
-        .rank = (uint32_t) ferry_peer_rank(peer),
-        .may_grow = true,
-        .may_sleep = is_crowded(shm, (uint32_t) ferry_peer_rank(peer)),
-    };
-    ferry_copier_init(&endpoint->copier);
-    ferry_copier_init(&endpoint->giver);
-    return endpoint;
-}
-
-static unsigned log2_of(uint64_t power)
-{
-    return (unsigned) __builtin_ctzll(power);
-}
-
-/* Makes the ring from here to the peer, and tells it. The number told is an offset, whose low bits
- * hold the logarithms of both sizes. */
-static int make_ring(struct ferry_shm_endpoint *endpoint)
-{
-    const struct ferry_config *config = ferry_config();
-    struct ferry_extent *extent = &endpoint->tx_ring;
-    size_t slots_length = ferry_ring_size((uint32_t) config->ring_slots);
-    int error;
-
-    extent->length = slots_length + config->ring_bytes;
-    error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset, &extent->memory);
-    if (error)
-        return error;
-    ferry_ring_init(&endpoint->tx, extent->memory, (uint32_t) config->ring_slots,
-                    (char *) extent->memory + slots_length, config->ring_bytes);
-    endpoint->writing = true;
-    endpoint->base.packet_max = (uint32_t) ferry_ring_payload_max(&endpoint->tx);
-    if (endpoint->base.chunk > endpoint->base.packet_max)
-        endpoint->base.chunk = endpoint->base.packet_max;
-    return ferry_board_tell(endpoint->board, endpoint->rank,
-                            extent->offset | log2_of(config->ring_slots) << 6 |
-                                log2_of(config->ring_bytes));
-}
-
-static int shm_connect(struct ferry_transport *transport, ferry_peer_t *peer,
-                       struct ferry_endpoint **out)
-{
-    struct shm *shm = shm_of(transport);
-    struct ferry_shm_endpoint *endpoint = new_endpoint(shm, peer);
-    int error;
-
-    if (!endpoint)
-        return -ENOMEM;
-    error = make_ring(endpoint);
-    if (error) {
-        ferry_log(FERRY_LOG_ERROR,
-                  "no shared memory is left to talk to process %u (%s): give this container or job "
-                  "more memory, or set FERRY_TRANSPORTS=fabric",
-                  endpoint->rank, strerror(-error));
-        free_endpoint(endpoint);
-        return error;
-    }
-    shm->endpoints[shm->endpoint_count++] = endpoint;
-    *out = &endpoint->base;
-    return 0;
-}
-
-/* Maps the ring from a peer, as it told. */
-static int attach(struct shm *shm, struct ferry_shm_endpoint *endpoint, uint64_t told)
-{
-    unsigned log_slots = told >> 6 & 63, log_bytes = told & 63;
-    struct ferry_extent *extent = &endpoint->rx_ring;
-    size_t slots_length;
-    int error;
-
-    if (log_slots < 2 || log_slots > 20 || log_bytes < 10 || log_bytes > 30)
-        return -EPROTO;
-    slots_length = ferry_ring_size(1u << log_slots);
-    extent->offset = told & ~(uint64_t) 0xfff;
-    extent->length = slots_length + ((size_t) 1 << log_bytes);
-    error = ferry_board_map(endpoint->board, extent->offset, extent->length, &extent->memory);
-    if (error) {
-        extent->memory = NULL;
-        return error;
-    }
-    ferry_ring_init(&endpoint->rx, extent->memory, 1u << log_slots,
-                    (char *) extent->memory + slots_length, (size_t) 1 << log_bytes);
-    endpoint->reading = true;
-    shm->readers[shm->reader_count++] = endpoint;
-    return 0;
-}
-
-static void lose(struct ferry_shm_endpoint *endpoint, int error, const char *why)
-{
-    endpoint->reading = false;
-    ferry_core_lost(&endpoint->base, error, why);
+    ferry_core_crowded(transport->context, shm->peers[rank] && ferry_shm_is_crowded(shm, rank));
 }
 
 /* Somebody has told us of rings: finds out who. */
-static int answer_knocks(struct shm *shm, struct board *board)
+static int answer_knocks(struct ferry_shm *shm, struct ferry_shm_board *board)
 {
     uint32_t knocks = ferry_board_knocks(board->board);
     uint32_t size = ferry_core_params(shm->base.context)->size;
@@ -421,7 +259,7 @@ static int answer_knocks(struct shm *shm, struct board *board)
             continue;
         board->attached[rank] = 1;
         endpoint = ferry_core_endpoint(shm->peers[rank]);
-        error = endpoint ? attach(shm, ferry_shm_endpoint(endpoint), told) : -ENOMEM;
+        error = endpoint ? ferry_shm_attach(shm, ferry_shm_endpoint(endpoint), told) : -ENOMEM;
         if (error)
             ferry_core_peer_lost(shm->peers[rank], error, "its ring can't be mapped");
         events++;
@@ -429,161 +267,8 @@ static int answer_knocks(struct shm *shm, struct board *board)
     return events;
 }
 
-/* ---- Sending ---- */
-
-/* Exchanges the byte area for a larger one; when there is no memory for it, the small one does. */
-static void grow(struct ferry_shm_endpoint *endpoint)
-{
-    size_t room = ferry_config()->bulk_bytes;
-    struct ferry_extent extent = {.length = room};
-    struct ferry_slot *slot = ferry_ring_slot(&endpoint->tx);
-    uint64_t told[2];
-
-    endpoint->may_grow = false;
-    if (room <= endpoint->tx.byte_room ||
-        ferry_board_alloc(endpoint->board, room, &extent.offset, &extent.memory))
-        return;
-    told[0] = extent.offset;
-    told[1] = room;
-    memcpy(slot->data, told, sizeof(told));
-    slot->word = FERRY_SHM_GROW;
-    ferry_ring_publish(&endpoint->tx, FERRY_PKT_TRANSPORT, 0, sizeof(told));
-    ferry_ring_change_bytes(&endpoint->tx, extent.memory, room);
-    endpoint->tx_bytes = extent;
-}
-
-static inline void wake(struct ferry_shm_endpoint *endpoint)
-{
-    if (__builtin_expect(endpoint->may_sleep, 0))
-        ferry_board_wake(endpoint->board, endpoint->rank);
-}
-
-static int shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
-                    const struct ferry_payload *payload)
-{
-    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
-    struct ferry_ring *ring = &endpoint->tx;
-    struct ferry_slot *slot;
-    uint8_t *to;
-
-    if (!ferry_ring_has_slot(ring))
-        return -EAGAIN;
-    base->held = ring->held;
-    if (head->length > ring->byte_room / GROW_PART && endpoint->may_grow) {
-        grow(endpoint);
-        return shm_send(base, head, payload);
-    }
-    slot = ferry_ring_slot(ring);
-    to = head->length <= FERRY_SLOT_DATA ? slot->data : ferry_ring_reserve(ring, head->length);
-    if (!to)
-        return -EAGAIN;
-    ferry_copy(to, payload->lead, payload->lead_length);
-    to += payload->lead_length;
-    if (payload->stream)
-        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
-    else
-        ferry_copy(to, (const char *) payload->data + payload->offset, payload->length);
-    slot->word = head->word;
-    ferry_ring_publish(ring, head->type, head->flags, head->length);
-    wake(endpoint);
-    return 0;
-}
-
-static void shm_hold(struct ferry_endpoint *base, bool on)
-{
-    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
-
-    if (endpoint->rx_ring.memory)
-        atomic_store_explicit(&endpoint->rx.control->hold, on, memory_order_relaxed);
-}
-
-static int shm_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
-                          uint32_t length)
-{
-    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
-    struct ferry_ring *ring = &endpoint->tx;
-    struct ferry_slot *slot;
-
-    if (length > FERRY_SLOT_DATA) {
-        struct ferry_head head = {
-            .type = FERRY_PKT_EAGER, .length = (uint16_t) length, .word = match};
-        struct ferry_payload payload = {.data = data, .length = length};
-
-        return shm_send(base, &head, &payload);
-    }
-    if (!ferry_ring_has_slot(ring))
-        return -EAGAIN;
-    slot = ferry_ring_slot(ring);
-    ferry_copy(slot->data, data, length);
-    slot->word = match;
-    ferry_ring_publish(ring, FERRY_PKT_EAGER, 0, (uint16_t) length);
-    wake(endpoint);
-    return 0;
-}
-
-/* ---- Receiving ---- */
-
-static int on_grow(struct ferry_shm_endpoint *endpoint, const struct ferry_head *head,
-                   const void *payload)
-{
-    struct ferry_extent extent, old = endpoint->rx_bytes;
-    uint64_t told[2];
-    int error;
-
-    if (head->length != sizeof(told))
-        return -EPROTO;
-    memcpy(told, payload, sizeof(told));
-    if (told[1] < FERRY_LINE || told[1] > (uint64_t) 1 << 30 || (told[1] & (told[1] - 1)))
-        return -EPROTO;
-    extent = (struct ferry_extent){.offset = told[0], .length = told[1]};
-    error = ferry_board_map(endpoint->board, extent.offset, extent.length, &extent.memory);
-    if (error)
-        return error;
-    ferry_ring_change_bytes(&endpoint->rx, extent.memory, extent.length);
-    if (old.memory)
-        ferry_board_unmap(old.memory, old.length);
-    endpoint->rx_bytes = extent;
-    return 0;
-}
-
-static int receive_own(struct ferry_shm_endpoint *endpoint, const struct ferry_head *head,
-                       const void *payload)
-{
-    if (head->word == FERRY_SHM_GROW)
-        return on_grow(endpoint, head, payload);
-    return ferry_copy_receive(endpoint, head, payload);
-}
-
-static int drain(struct ferry_shm_endpoint *endpoint)
-{
-    struct ferry_ring *ring = &endpoint->rx;
-    struct ferry_head head;
-    const uint8_t *payload;
-    int events;
-
-    for (events = 0; events < BATCH; events++) {
-        int result = ferry_ring_peek(ring, &head, &payload);
-
-        if (result == 0)
-            break;
-        if (result > 0) {
-            if (__builtin_expect(head.type == FERRY_PKT_TRANSPORT, 0))
-                result = receive_own(endpoint, &head, payload);
-            else
-                result = ferry_core_receive(&endpoint->base, &head, payload);
-        }
-        if (__builtin_expect(result < 0, 0)) {
-            lose(endpoint, result,
-                 result == -EPROTO ? "it wrote nonsense into shared memory" : strerror(-result));
-            break;
-        }
-        ferry_ring_pop(ring, &head);
-    }
-    return events;
-}
-
 /* The memory of a board is gone, and with it all who are met there. */
-static int lose_board(struct shm *shm, struct board *board)
+static int lose_board(struct ferry_shm *shm, struct ferry_shm_board *board)
 {
     uint32_t size = ferry_core_params(shm->base.context)->size;
 
@@ -607,12 +292,12 @@ static uint32_t shm_beats(struct ferry_endpoint *base)
 
 static int shm_progress(struct ferry_transport *transport)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     int events = 0;
 
     /* Messages last: what is done after one came in delays the answer. */
     for (unsigned i = 0; i < shm->board_count; i++) {
-        struct board *board = &shm->boards[i];
+        struct ferry_shm_board *board = &shm->boards[i];
 
         if (__builtin_expect(board->lost, 0))
             continue;
@@ -624,12 +309,12 @@ static int shm_progress(struct ferry_transport *transport)
     }
     for (uint32_t i = 0; i < shm->reader_count; i++)
         if (shm->readers[i]->reading)
-            events += drain(shm->readers[i]);
+            events += ferry_shm_drain(shm->readers[i]);
     return events;
 }
 
 /* Whether there is anything to do, without doing it. */
-static bool has_work(struct shm *shm)
+static bool has_work(struct ferry_shm *shm)
 {
     const uint8_t *payload;
     struct ferry_head head;
@@ -648,7 +333,7 @@ static bool has_work(struct shm *shm)
 
 static void shm_sleep(struct ferry_transport *transport, unsigned microseconds)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     struct ferry_board *board;
 
     if (!shm->board_count || shm->boards[0].lost)
@@ -663,14 +348,14 @@ static void shm_sleep(struct ferry_transport *transport, unsigned microseconds)
 }
 
 /* A process died: what it had sent before is still received. */
-static void bury(struct shm *shm, ferry_peer_t *peer)
+static void bury(struct ferry_shm *shm, ferry_peer_t *peer)
 {
     for (uint32_t i = 0; i < shm->reader_count; i++) {
         struct ferry_shm_endpoint *endpoint = shm->readers[i];
 
         if (endpoint->base.peer != peer)
             continue;
-        while (endpoint->reading && drain(endpoint))
+        while (endpoint->reading && ferry_shm_drain(endpoint))
             ;
         endpoint->reading = false;
     }
@@ -680,7 +365,7 @@ static void bury(struct shm *shm, ferry_peer_t *peer)
 /* Looks for the dead. Whoever left in order has said all before. */
 static void shm_housekeep(struct ferry_transport *transport)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     uint32_t size = ferry_core_params(transport->context)->size;
 
     for (uint32_t rank = 0; rank < size; rank++) {
@@ -695,7 +380,7 @@ static void shm_housekeep(struct ferry_transport *transport)
 static void shm_describe(struct ferry_transport *transport, ferry_peer_t *peer, char *text,
                          size_t room)
 {
-    struct shm *shm = shm_of(transport);
+    struct ferry_shm *shm = ferry_shm_of(transport);
     struct ferry_board *board = *ferry_peer_slot(peer);
     const char *large = "two copies";
 
@@ -716,10 +401,10 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .reach = shm_reach,
     .reaches_all = shm_reaches_all,
     .settle = shm_settle,
-    .connect = shm_connect,
-    .send = shm_send,
-    .send_eager = shm_send_eager,
-    .hold = shm_hold,
+    .connect = ferry_shm_connect,
+    .send = ferry_shm_send,
+    .send_eager = ferry_shm_send_eager,
+    .hold = ferry_shm_hold,
     .fetch = ferry_shm_fetch,
     .beats = shm_beats,
     .progress = shm_progress,

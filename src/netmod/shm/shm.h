@@ -60,6 +60,61 @@ static inline struct ferry_shm_endpoint *ferry_shm_endpoint(struct ferry_endpoin
     return (struct ferry_shm_endpoint *) endpoint;
 }
 
+struct ferry_shm_board {
+    struct ferry_board *board;
+    uint32_t knocks; /* as last seen */
+    bool used, lost;
+    uint8_t *attached; /* by rank: its ring to here is mapped */
+};
+
+struct ferry_shm {
+    struct ferry_transport base;
+    struct ferry_place places[FERRY_PLACES_MAX];
+    unsigned place_count, board_count;
+    struct ferry_shm_board boards[FERRY_PLACES_MAX];
+    uint8_t probe[16];
+    int token; /* of ferry_host_show(), or -1 */
+    ferry_peer_t *
+        *far; /* that started with us and share no memory with us; until they are settled */
+    uint32_t far_count;
+    uint32_t common[FERRY_PLACES_MAX]; /* ids of boards that all peers seen so far are members of */
+    unsigned common_count;
+    uint32_t seen;                         /* peers asked for */
+    ferry_peer_t **peers;                  /* by rank, those that are reached */
+    struct ferry_shm_endpoint **endpoints; /* all, in order of their making */
+    uint32_t endpoint_count;
+    struct ferry_shm_endpoint **readers; /* those with a ring to read */
+    uint32_t reader_count;
+};
+
+static inline struct ferry_shm *ferry_shm_of(struct ferry_transport *transport)
+{
+    return (struct ferry_shm *) transport;
+}
+
+/* Whether the processes that share processors with a member are more than those processors. As all
+ * judge by what was said on the board, they know it of each other. */
+bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member);
+
+/* ---- endpoint.c ---- */
+
+/* These are operations of the transport. */
+int ferry_shm_connect(struct ferry_transport *transport, ferry_peer_t *peer,
+                      struct ferry_endpoint **endpoint);
+int ferry_shm_send(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                   const struct ferry_payload *payload);
+int ferry_shm_send_eager(struct ferry_endpoint *endpoint, uint64_t match, const void *data,
+                         uint32_t length);
+void ferry_shm_hold(struct ferry_endpoint *endpoint, bool on);
+
+/* Maps the ring from a peer, as it told. Errors: -EPROTO, -ENOSPC, -ENOMEM. */
+int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint, uint64_t told);
+
+/* Takes in a bounded number of packets. Returns how many. */
+int ferry_shm_drain(struct ferry_shm_endpoint *endpoint);
+
+void ferry_shm_free(struct ferry_shm_endpoint *endpoint);
+
 /* ---- copy.c: single copies ---- */
 
 void ferry_copier_init(struct ferry_copier *copier);

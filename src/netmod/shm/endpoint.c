@@ -1,0 +1,293 @@
+/*
+ * Endpoints over shared memory: the rings of both directions, sending, receiving.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "log.h"
+#include "shm.h"
+
+/* Packets that are taken from one ring before the others have their turn. */
+#define BATCH 32
+
+/* A byte area is exchanged for a larger one when a payload is longer than this part of it. */
+#define GROW_PART 8
+
+/* ---- Endpoints ---- */
+
+static struct ferry_shm_endpoint *new_endpoint(struct ferry_shm *shm, ferry_peer_t *peer)
+{
+    const struct ferry_config *config = ferry_config();
+    struct ferry_shm_endpoint *endpoint = aligned_alloc(64,
+                                                        (sizeof(*endpoint) + 63) & ~(size_t) 63);
+
+    if (!endpoint)
+        return NULL;
+    *endpoint = (struct ferry_shm_endpoint){
+        .base = {.ops = &ferry_shm_ops,
+                 .transport = &shm->base,
+                 .peer = peer,
+                 .eager_max = config->eager_max,
+                 .chunk = (uint32_t) config->chunk,
+                 .fetch_min = config->fetch_min,
+                 .fetch_always = !strcmp(config->fetch, "always")},
+        .board = *ferry_peer_slot(peer),
+        .rank = (uint32_t) ferry_peer_rank(peer),
+        .may_grow = true,
+        .may_sleep = ferry_shm_is_crowded(shm, (uint32_t) ferry_peer_rank(peer)),
+    };
+    ferry_copier_init(&endpoint->copier);
+    ferry_copier_init(&endpoint->giver);
+    return endpoint;
+}
+
+static unsigned log2_of(uint64_t power)
+{
+    return (unsigned) __builtin_ctzll(power);
+}
+
+/* Makes the ring from here to the peer, and tells it. The number told is an offset, whose low bits
+ * hold the logarithms of both sizes. */
+static int make_ring(struct ferry_shm_endpoint *endpoint)
+{
+    const struct ferry_config *config = ferry_config();
+    struct ferry_extent *extent = &endpoint->tx_ring;
+    size_t slots_length = ferry_ring_size((uint32_t) config->ring_slots);
+    int error;
+
+    extent->length = slots_length + config->ring_bytes;
+    error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset, &extent->memory);
+    if (error)
+        return error;
+    ferry_ring_init(&endpoint->tx, extent->memory, (uint32_t) config->ring_slots,
+                    (char *) extent->memory + slots_length, config->ring_bytes);
+    endpoint->writing = true;
+    endpoint->base.packet_max = (uint32_t) ferry_ring_payload_max(&endpoint->tx);
+    if (endpoint->base.chunk > endpoint->base.packet_max)
+        endpoint->base.chunk = endpoint->base.packet_max;
+    return ferry_board_tell(endpoint->board, endpoint->rank,
+                            extent->offset | log2_of(config->ring_slots) << 6 |
+                                log2_of(config->ring_bytes));
+}
+
+int ferry_shm_connect(struct ferry_transport *transport, ferry_peer_t *peer,
+                      struct ferry_endpoint **out)
+{
+    struct ferry_shm *shm = ferry_shm_of(transport);
+    struct ferry_shm_endpoint *endpoint = new_endpoint(shm, peer);
+    int error;
+
+    if (!endpoint)
+        return -ENOMEM;
+    error = make_ring(endpoint);
+    if (error) {
+        ferry_log(FERRY_LOG_ERROR,
+                  "no shared memory is left to talk to process %u (%s): give this container or job "
+                  "more memory, or set FERRY_TRANSPORTS=fabric",
+                  endpoint->rank, strerror(-error));
+        ferry_shm_free(endpoint);
+        return error;
+    }
+    shm->endpoints[shm->endpoint_count++] = endpoint;
+    *out = &endpoint->base;
+    return 0;
+}
+
+/* Maps the ring from a peer, as it told. */
+int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint, uint64_t told)
+{
+    unsigned log_slots = told >> 6 & 63, log_bytes = told & 63;
+    struct ferry_extent *extent = &endpoint->rx_ring;
+    size_t slots_length;
+    int error;
+
+    if (log_slots < 2 || log_slots > 20 || log_bytes < 10 || log_bytes > 30)
+        return -EPROTO;
+    slots_length = ferry_ring_size(1u << log_slots);
+    extent->offset = told & ~(uint64_t) 0xfff;
+    extent->length = slots_length + ((size_t) 1 << log_bytes);
+    error = ferry_board_map(endpoint->board, extent->offset, extent->length, &extent->memory);
+    if (error) {
+        extent->memory = NULL;
+        return error;
+    }
+    ferry_ring_init(&endpoint->rx, extent->memory, 1u << log_slots,
+                    (char *) extent->memory + slots_length, (size_t) 1 << log_bytes);
+    endpoint->reading = true;
+    shm->readers[shm->reader_count++] = endpoint;
+    return 0;
+}
+
+static void lose(struct ferry_shm_endpoint *endpoint, int error, const char *why)
+{
+    endpoint->reading = false;
+    ferry_core_lost(&endpoint->base, error, why);
+}
+
+void ferry_shm_free(struct ferry_shm_endpoint *endpoint)
+{
+    struct ferry_extent *extents[] = {&endpoint->tx_ring, &endpoint->tx_bytes, &endpoint->rx_ring,
+                                      &endpoint->rx_bytes};
+
+    for (unsigned i = 0; i < 4; i++)
+        if (extents[i]->memory)
+            ferry_board_unmap(extents[i]->memory, extents[i]->length);
+    ferry_copier_close(&endpoint->copier,
+                       (struct ferry_place *) ferry_board_place(endpoint->board));
+    free(endpoint);
+}
+
+/* ---- Sending ---- */
+
+/* Exchanges the byte area for a larger one; when there is no memory for it, the small one does. */
+static void grow(struct ferry_shm_endpoint *endpoint)
+{
+    size_t room = ferry_config()->bulk_bytes;
+    struct ferry_extent extent = {.length = room};
+    struct ferry_slot *slot = ferry_ring_slot(&endpoint->tx);
+    uint64_t told[2];
+
+    endpoint->may_grow = false;
+    if (room <= endpoint->tx.byte_room ||
+        ferry_board_alloc(endpoint->board, room, &extent.offset, &extent.memory))
+        return;
+    told[0] = extent.offset;
+    told[1] = room;
+    memcpy(slot->data, told, sizeof(told));
+    slot->word = FERRY_SHM_GROW;
+    ferry_ring_publish(&endpoint->tx, FERRY_PKT_TRANSPORT, 0, sizeof(told));
+    ferry_ring_change_bytes(&endpoint->tx, extent.memory, room);
+    endpoint->tx_bytes = extent;
+}
+
+static inline void wake(struct ferry_shm_endpoint *endpoint)
+{
+    if (__builtin_expect(endpoint->may_sleep, 0))
+        ferry_board_wake(endpoint->board, endpoint->rank);
+}
+
+int ferry_shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
+                   const struct ferry_payload *payload)
+{
+    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
+    struct ferry_ring *ring = &endpoint->tx;
+    struct ferry_slot *slot;
+    uint8_t *to;
+
+    if (!ferry_ring_has_slot(ring))
+        return -EAGAIN;
+    base->held = ring->held;
+    if (head->length > ring->byte_room / GROW_PART && endpoint->may_grow) {
+        grow(endpoint);
+        return ferry_shm_send(base, head, payload);
+    }
+    slot = ferry_ring_slot(ring);
+    to = head->length <= FERRY_SLOT_DATA ? slot->data : ferry_ring_reserve(ring, head->length);
+    if (!to)
+        return -EAGAIN;
+    ferry_copy(to, payload->lead, payload->lead_length);
+    to += payload->lead_length;
+    if (payload->stream)
+        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
+    else
+        ferry_copy(to, (const char *) payload->data + payload->offset, payload->length);
+    slot->word = head->word;
+    ferry_ring_publish(ring, head->type, head->flags, head->length);
+    wake(endpoint);
+    return 0;
+}
+
+void ferry_shm_hold(struct ferry_endpoint *base, bool on)
+{
+    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
+
+    if (endpoint->rx_ring.memory)
+        atomic_store_explicit(&endpoint->rx.control->hold, on, memory_order_relaxed);
+}
+
+int ferry_shm_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
+                         uint32_t length)
+{
+    struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
+    struct ferry_ring *ring = &endpoint->tx;
+    struct ferry_slot *slot;
+
+    if (length > FERRY_SLOT_DATA) {
+        struct ferry_head head = {
+            .type = FERRY_PKT_EAGER, .length = (uint16_t) length, .word = match};
+        struct ferry_payload payload = {.data = data, .length = length};
+
+        return ferry_shm_send(base, &head, &payload);
+    }
+    if (!ferry_ring_has_slot(ring))
+        return -EAGAIN;
+    slot = ferry_ring_slot(ring);
+    ferry_copy(slot->data, data, length);
+    slot->word = match;
+    ferry_ring_publish(ring, FERRY_PKT_EAGER, 0, (uint16_t) length);
+    wake(endpoint);
+    return 0;
+}
+
+/* ---- Receiving ---- */
+
+static int on_grow(struct ferry_shm_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload)
+{
+    struct ferry_extent extent, old = endpoint->rx_bytes;
+    uint64_t told[2];
+    int error;
+
+    if (head->length != sizeof(told))
+        return -EPROTO;
+    memcpy(told, payload, sizeof(told));
+    if (told[1] < FERRY_LINE || told[1] > (uint64_t) 1 << 30 || (told[1] & (told[1] - 1)))
+        return -EPROTO;
+    extent = (struct ferry_extent){.offset = told[0], .length = told[1]};
+    error = ferry_board_map(endpoint->board, extent.offset, extent.length, &extent.memory);
+    if (error)
+        return error;
+    ferry_ring_change_bytes(&endpoint->rx, extent.memory, extent.length);
+    if (old.memory)
+        ferry_board_unmap(old.memory, old.length);
+    endpoint->rx_bytes = extent;
+    return 0;
+}
+
+static int receive_own(struct ferry_shm_endpoint *endpoint, const struct ferry_head *head,
+                       const void *payload)
+{
+    if (head->word == FERRY_SHM_GROW)
+        return on_grow(endpoint, head, payload);
+    return ferry_copy_receive(endpoint, head, payload);
+}
+
+int ferry_shm_drain(struct ferry_shm_endpoint *endpoint)
+{
+    struct ferry_ring *ring = &endpoint->rx;
+    struct ferry_head head;
+    const uint8_t *payload;
+    int events;
+
+    for (events = 0; events < BATCH; events++) {
+        int result = ferry_ring_peek(ring, &head, &payload);
+
+        if (result == 0)
+            break;
+        if (result > 0) {
+            if (__builtin_expect(head.type == FERRY_PKT_TRANSPORT, 0))
+                result = receive_own(endpoint, &head, payload);
+            else
+                result = ferry_core_receive(&endpoint->base, &head, payload);
+        }
+        if (__builtin_expect(result < 0, 0)) {
+            lose(endpoint, result,
+                 result == -EPROTO ? "it wrote nonsense into shared memory" : strerror(-result));
+            break;
+        }
+        ferry_ring_pop(ring, &head);
+    }
+    return events;
+}
