@@ -247,6 +247,8 @@ static int make_file(struct ferry_board *board, unsigned place_index)
 {
     int error = ferry_segment_file(board->place, segment_size(), &board->fd);
 
+    if (error == -ENOENT && !ferry_place_reopen(board->place))
+        error = ferry_segment_file(board->place, segment_size(), &board->fd);
     if (!error)
         error = initialize(board, place_index);
     if (!error)

@@ -130,7 +130,9 @@ static int claim_in_directory(struct ferry_place *place, const char *name, int s
         fchmodat(place->fd, nascent, S_IRWXU | S_IRWXG | S_IRWXO, 0);
     if (listen(socket, SOMAXCONN) || linkat(place->fd, nascent, place->fd, name, 0))
         error = errno == EEXIST ? -EADDRINUSE : -errno;
-    unlinkat(place->fd, nascent, 0);
+    /* The folder may have been removed, and made again by somebody else, since it was opened. */
+    if (unlinkat(place->fd, nascent, 0))
+        unlink(address.sun_path);
     return error;
 }
 
