@@ -315,19 +315,22 @@ static double timed(const bench_front_t *front, int what, size_t bytes, int coun
 static double measure(const bench_options_t *options, const bench_front_t *front, int what,
                       size_t bytes)
 {
-    int count = 2;
+    /* In parts, so that what else happens on the machine spoils some of them and not the whole. */
+    enum { PARTS = 9 };
+    double part[PARTS], each = what == BENCH_LATENCY ? 2 : BENCH_WINDOW;
+    int count = 1, parts = 0;
     double once = timed(front, what, bytes, count);
-    while (once * count < options->seconds / 10 && count < 1 << 24) {
+    while (once * count < options->seconds / PARTS / 2 && count < 1 << 24) {
         count *= 4;
         once = timed(front, what, bytes, count);
     }
-    /* In parts, so that what else happens on the machine spoils one of them and not the whole. */
-    enum { PARTS = 9 };
-    double part[PARTS];
+    double left = options->seconds - once * count;
     count = (int) (options->seconds / PARTS / once) + 1;
-    for (int i = 0; i < PARTS; i++)
-        part[i] = timed(front, what, bytes, count);
-    return median(part, PARTS) / (what == BENCH_LATENCY ? 2 : BENCH_WINDOW);
+    do {
+        part[parts] = timed(front, what, bytes, count);
+        left -= part[parts] * count;
+    } while (++parts < PARTS && left > 0);
+    return median(part, parts) / each;
 }
 
 /* The other process sleeps while this one and the helper have the processors. */
@@ -437,7 +440,7 @@ void bench_lead(const bench_options_t *options, const bench_front_t *front, cons
     bench_pin(options->cpu[0]);
     for (int i = 0; i < rows; i++) /* connects, and touches all memory */
         timed(front, strcmp(row[i].test, "latency") == 0 ? BENCH_LATENCY : BENCH_WINDOWS,
-              row[i].bytes, 3);
+              row[i].bytes, 1);
     for (int round = 0; round < options->rounds; round++)
         for (int i = 0; i < rows; i++)
             measure_row(options, front, &row[i], round);

@@ -411,21 +411,25 @@ crowd() {
 # ---- What dies ----
 
 # killed_in A,B,...: the last rank is killed, the others must end with a message in a few seconds. One
-# rank in each: hydra kills those that share a proxy with a dead one.
+# rank in each: hydra kills those that share a proxy with a dead one. They write into files, since hydra
+# may lose what ranks say that end at once.
 killed_in() {
     local places=$1 others=${1//[!,]/} mode begin
     for mode in fatal return; do
         begin=$SECONDS
-        rm -f "$SANDBOX"/ended-*
+        rm -f "$SANDBOX"/ended-* "$SANDBOX"/said-*
         run timeout -k 1 40 "$MPI_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec \
             "$containers_dir/enter" -iface br0 -disable-auto-cleanup -hosts "$places" \
-            -n $((${#others} + 1)) "$programs/killed" $mode "$SANDBOX"
+            -n $((${#others} + 1)) sh -c 'exec "$0" "$@" 2> "$SANDBOX/said-$PMI_RANK"' \
+            "$programs/killed" $mode "$SANDBOX"
         [ $((SECONDS - begin)) -lt 15 ] || fail "took $((SECONDS - begin)) seconds"
         [ $status != 0 ] || fail "ended well"
-        says 'ferry: .*rank\|ferry: .*peer' 'lost\|died\|dead\|gone\|ended\|closed'
+        tail "$SANDBOX"/said-*
+        grep -q 'ferry: .*\(rank\|peer\|process\).*\(lost\|died\|ended\|closed\)' "$SANDBOX"/said-* ||
+            fail "nobody says who was lost"
+        # None of them went on to the end as if nothing had been; the first abort may end the rest.
+        ! grep -l 'no error' "$SANDBOX"/ended-* 2> /dev/null || fail "a rank saw no error"
     done
-    # None of them went on to the end as if nothing had been; the first abort may end the rest.
-    ! grep -l 'no error' "$SANDBOX"/ended-* 2> /dev/null || fail "a rank saw no error"
 }
 
 killed_rank() {

@@ -211,9 +211,8 @@ static void advise(struct ferry_shm *shm)
         lowest_near == (int) ferry_core_params(shm->base.context)->rank)
         ferry_log(
             FERRY_LOG_WARN,
-            "%u of the job's processes, process %d first, run on this host but share no memory "
-            "with "
-            "this one: their messages take the network. Mount one directory, such as /run/ferry, "
+            "%u of the job's processes, process %d first, share this host with this one, but no "
+            "memory: their messages take the network. Mount one directory, such as /run/ferry, "
             "into all containers of the job to change that",
             count, lowest_far);
     free(nonces);
