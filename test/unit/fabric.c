@@ -21,7 +21,8 @@ static void packets_arrive_whole_and_in_order(void **state)
     (void) state;
     exchange(pair.to_b, pair.to_a, 100000);
     ferry_fabric_ops.describe(pair.a->transport, pair.to_b, text, sizeof(text));
-    assert_non_null(strstr(text, "fabric (tcp, "));
+    assert_memory_equal(text, "fabric (", 8);
+    assert_non_null(strchr(text, ','));
     pair_free(&pair);
 }
 
@@ -98,6 +99,32 @@ static void full_buffers_refuse(void **state)
     until(ferry_fabric_ops.flushed(pair.a->transport), 5, pair.a, pair.b);
     exchange(pair.to_b, pair.to_a, 1000);
     pair_free(&pair);
+}
+
+/* A peer that knows the key, but not the rules. */
+static void nonsense_ends_the_connection(void **state)
+{
+    (void) state;
+    for (int kind = 0; kind < 3; kind++) {
+        struct pair pair = pair_new();
+        struct ferry_head head = {.type = FERRY_PKT_TRANSPORT, .word = 1};
+        struct ferry_payload payload = {.lead = "oh", .lead_length = 2};
+
+        exchange(pair.to_b, pair.to_a, 10);
+        if (kind == 0)
+            head.word = 77; /* not known */
+        else
+            head.length = 2; /* a goodbye with something behind it */
+        if (kind == 2) {
+            head.type = FERRY_PKT_EAGER; /* what the core calls nonsense */
+            head.word = NONSENSE;
+        }
+        assert_int_equal(pair.to_b->endpoint->ops->send(pair.to_b->endpoint, &head, &payload), 0);
+        until(pair.to_a->lost, 5, pair.a, pair.b);
+        assert_int_equal(pair.to_a->error, -EPROTO);
+        until(pair.to_b->lost, 5, pair.a, pair.b);
+        pair_free(&pair);
+    }
 }
 
 static size_t packed_to;
@@ -295,6 +322,7 @@ int main(void)
         cmocka_unit_test(both_call_at_once),
         cmocka_unit_test(three_talk),
         cmocka_unit_test(full_buffers_refuse),
+        cmocka_unit_test(nonsense_ends_the_connection),
         cmocka_unit_test(streams_are_packed_once),
         cmocka_unit_test(a_peer_asks_to_be_spared),
         cmocka_unit_test(descriptors_come_and_go),
