@@ -143,12 +143,14 @@ unsigned ferry_descriptor_unsent(int fd)
 }
 
 /* Keepalive is quiet while data is on its way, and the kernel would repeat that for a quarter of an
- * hour. A peer that only does not read acknowledges, so it is not taken for dead. */
-bool ferry_descriptor_silent(int fd)
+ * hour. The kernel of a peer that only does not read acknowledges, so it is not taken for dead. */
+bool ferry_descriptor_silent(int fd, uint64_t *since_ns, uint64_t now_ns)
 {
     struct tcp_info info = {0};
     socklen_t length = sizeof(info);
 
-    return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) && info.tcpi_unacked &&
-           info.tcpi_retransmits && info.tcpi_last_ack_recv > LEASE_SECONDS * 1000;
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) || !info.tcpi_unacked || !*since_ns ||
+        info.tcpi_last_ack_recv * 1000000ull < now_ns - *since_ns)
+        *since_ns = now_ns;
+    return now_ns - *since_ns > LEASE_SECONDS * 1000000000ull;
 }

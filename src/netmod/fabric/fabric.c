@@ -29,6 +29,9 @@
 /* Ends of connections that moved no data are looked for with every so manieth. */
 #define LOOKS_PER_EVENT 256
 
+/* Between two looks for hosts that are silent. */
+#define SILENCE_NS 2000000000u
+
 static void fabric_close(struct ferry_transport *transport);
 
 /* ---- Opening ---- */
@@ -228,20 +231,24 @@ static int fabric_progress(struct ferry_transport *transport)
     return events;
 }
 
-/* Looks for those whose host is silent, and for ends that libfabric did not tell of. */
+/* Looks for ends that libfabric did not tell of, and now and then for those whose host is silent. */
 static void fabric_housekeep(struct ferry_transport *transport)
 {
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
+    uint64_t now = ferry_now_ns();
 
     if (fabric->up + fabric->ending + fabric->opening)
         ferry_fabric_read_events(fabric);
+    if (now - fabric->dead_ns < SILENCE_NS)
+        return;
+    fabric->dead_ns = now;
     for (struct ferry_link *link = fabric->endpoints.next; link != &fabric->endpoints;
          link = link->next) {
         struct ferry_fabric_endpoint *endpoint = ferry_container(link, struct ferry_fabric_endpoint,
                                                                  link);
 
-        if (endpoint->state == FERRY_FABRIC_UP && endpoint->sends && endpoint->fd >= 0 &&
-            ferry_descriptor_silent(endpoint->fd))
+        if (endpoint->state == FERRY_FABRIC_UP && endpoint->fd >= 0 &&
+            ferry_descriptor_silent(endpoint->fd, &endpoint->acknowledged_ns, now))
             ferry_fabric_end(endpoint, "its host does not answer");
     }
 }

@@ -45,6 +45,7 @@ struct ferry_fabric {
     unsigned rest;  /* calls of progress that do nothing */
     unsigned quiet; /* looks at the network that found nothing, in a row */
     unsigned looks;
+    uint64_t dead_ns; /* when the silent were last looked for */
 };
 
 /* A peer that is reached by this transport: in its slot. */
@@ -87,8 +88,9 @@ struct ferry_fabric_endpoint {
     struct ferry_fabric_buffer small;      /* stands for all small sends */
     struct ferry_fabric_buffer *stalled;   /* taken from the core, not yet by libfabric */
     struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES];
-    uint64_t since_ns; /* in this state */
-    const char *why;   /* it ends */
+    uint64_t since_ns;        /* in this state */
+    uint64_t acknowledged_ns; /* see ferry_descriptor_silent() */
+    const char *why;          /* it ends */
     struct ferry_site remote;
 
     struct ferry_fabric_buffer *first, *last; /* to oneself (self.c) */

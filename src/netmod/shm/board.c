@@ -247,8 +247,6 @@ static int make_file(struct ferry_board *board, unsigned place_index)
 {
     int error = ferry_segment_file(board->place, segment_size(), &board->fd);
 
-    if (error == -ENOENT && !ferry_place_reopen(board->place))
-        error = ferry_segment_file(board->place, segment_size(), &board->fd);
     if (!error)
         error = initialize(board, place_index);
     if (!error)
@@ -291,6 +289,24 @@ static int adopt(struct ferry_board *board)
 }
 
 /* Makes the board, or joins the one of whoever was first. */
+static int make_or_join(struct ferry_board *board, unsigned place_index,
+                        const struct ferry_board_params *params)
+{
+    bool memfd = board->kind == FERRY_SEGMENT_MEMFD;
+    int error = memfd ? make_memfd(board, place_index, params->key) : make_file(board, place_index);
+
+    if (error != -EADDRINUSE && error != -EEXIST)
+        return error;
+    unmake(board);
+    error = memfd
+                ? ferry_meet_join(board->place, board->name, params->key, params->rank, &board->fd)
+                : ferry_segment_file_open(board->place, board->name, &board->fd);
+    return error ? error : adopt(board);
+}
+
+/* How often a folder is made again that other jobs, which end, remove when they find it empty. */
+#define TRIES 10
+
 static int meet(struct ferry_board *board, enum ferry_segment_kind kind, unsigned place_index,
                 const struct ferry_board_params *params)
 {
@@ -300,20 +316,16 @@ static int meet(struct ferry_board *board, enum ferry_segment_kind kind, unsigne
     board->kind = kind;
     board->fd = -1;
     ferry_place_name(params->key, memfd ? "ferry board" : "ferry board file", "", 0, board->name);
-    error = memfd ? make_memfd(board, place_index, params->key) : make_file(board, place_index);
-    if (error == -EADDRINUSE || error == -EEXIST) {
-        unmake(board);
-        error = memfd ? ferry_meet_join(board->place, board->name, params->key, params->rank,
-                                        &board->fd)
-                      : ferry_segment_file_open(board->place, board->name, &board->fd);
+    for (unsigned i = 0; i < TRIES; i++) {
+        error = make_or_join(board, place_index, params);
         if (!error)
-            error = adopt(board);
-    }
-    if (error) {
-        ferry_log(FERRY_LOG_DEBUG, "no %s segment at %s: %s", memfd ? "memfd" : "file",
-                  board->place->shown, strerror(-error));
+            return 0;
         unmake(board);
+        if (error != -ENOENT || ferry_place_reopen(board->place))
+            break;
     }
+    ferry_log(FERRY_LOG_DEBUG, "no %s segment at %s: %s", memfd ? "memfd" : "file",
+              board->place->shown, strerror(-error));
     return error;
 }
 
