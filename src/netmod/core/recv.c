@@ -168,7 +168,11 @@ static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t 
         return error ? error : 1;
     }
     if (address && !request->stream && endpoint->ops->fetch && op->want >= endpoint->fetch_min) {
-        op->patience = endpoint->fetch_always || !endpoint->ops->beats ? 0 : PATIENCE;
+        /* Where processes share processors looks are sleeps, and copying together gains nothing. */
+        op->patience = endpoint->fetch_always || !endpoint->ops->beats ||
+                               endpoint->transport->context->crowded
+                           ? 0
+                           : PATIENCE;
         op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;
         fetch_later(endpoint->transport->context, op);
         return 0;
