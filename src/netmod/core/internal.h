@@ -126,7 +126,8 @@ struct ferry_context {
     } job, invitations[FERRY_INVITATIONS_MAX];
     uint64_t last_housekeeping_ns, idle_since_ns, last_idle_ns;
     uint32_t idle;
-    bool crowded; /* more processes than processors */
+    bool
+        crowded; /* more processes than processors: ferry_is_crowded() tells whether it matters now */
 };
 
 /* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */
@@ -157,6 +158,9 @@ static inline void *ferry_handle_find(ferry_context_t *context, enum ferry_handl
 
 /* Puts an endpoint on the list of those that have something to send. */
 void ferry_endpoint_busy(struct ferry_endpoint *endpoint);
+
+/* Whether other processes of the job wait for the processor that this one polls on. */
+bool ferry_is_crowded(ferry_context_t *context);
 
 /* Sends now if nothing waits before it: what push returned, or -EAGAIN. */
 int ferry_try(struct ferry_endpoint *endpoint, struct ferry_pending *pending);

@@ -168,9 +168,9 @@ static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t 
         return error ? error : 1;
     }
     if (address && !request->stream && endpoint->ops->fetch && op->want >= endpoint->fetch_min) {
-        /* Where processes share processors looks are sleeps, and copying together gains nothing. */
+        /* Where processors are taken looks are sleeps, and copying together gains nothing. */
         op->patience = endpoint->fetch_always || !endpoint->ops->beats ||
-                               endpoint->transport->context->crowded
+                               ferry_is_crowded(endpoint->transport->context)
                            ? 0
                            : PATIENCE;
         op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;

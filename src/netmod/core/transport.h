@@ -91,6 +91,10 @@ struct ferry_transport_ops {
      * where something has arrived already. Optional. */
     void (*sleep)(struct ferry_transport *transport, unsigned microseconds);
 
+    /* Whether the processes of the job that share processors with this one, and do not sleep, are more
+     * than those processors. A hint; cheap. Optional. */
+    bool (*crowded)(struct ferry_transport *transport);
+
     /* Rare work, called about ten times a second while idle: looks for the dead. Optional. */
     void (*housekeep)(struct ferry_transport *transport);
 

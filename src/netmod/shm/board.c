@@ -21,7 +21,7 @@
 #include "log.h"
 
 #define PAGE 4096u
-#define MAGIC 0x3130596572726546u /* "FerrY01" */
+#define MAGIC 0x3230596572726546u /* "FerrY02" */
 
 /* Sparse: only what is taken costs memory. */
 #define BOARD_SIZE ((uint64_t) 1 << 42)
@@ -67,7 +67,8 @@ struct ferry_board {
     uint64_t preference;
     struct head *head;
     size_t head_length;
-    _Atomic uint64_t *rows; /* rows[to * stride + from]: what `from` told `to` */
+    _Atomic uint64_t *resting; /* a set of members, behind the last of head */
+    _Atomic uint64_t *rows;    /* rows[to * stride + from]: what `from` told `to` */
     size_t rows_offset, row_stride, rows_length;
     uint64_t heap;
     _Atomic bool faulted;
@@ -85,7 +86,8 @@ static size_t pages(size_t length)
 static void set_layout(struct ferry_board *board, uint32_t members)
 {
     board->members = members;
-    board->head_length = pages(sizeof(struct head) + members * sizeof(struct member));
+    board->head_length = pages(sizeof(struct head) + members * sizeof(struct member) +
+                               FERRY_BOARD_SET(members) * sizeof(uint64_t));
     board->rows_offset = board->head_length;
     board->row_stride = pages(members * sizeof(uint64_t)) / sizeof(uint64_t);
     board->rows_length = members * board->row_stride * sizeof(uint64_t);
@@ -191,6 +193,7 @@ static int map_segment(struct ferry_board *board)
     if (error)
         return error;
     board->head = memory;
+    board->resting = (_Atomic uint64_t *) (void *) &board->head->member[board->members];
     board->rows = (_Atomic uint64_t *) (void *) ((char *) memory + board->rows_offset);
     return 0;
 }
@@ -440,8 +443,32 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
     return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
+static void mark_resting(struct ferry_board *board, uint32_t rank, bool resting)
+{
+    _Atomic uint64_t *word = &board->resting[rank / 64];
+    uint64_t bit = (uint64_t) 1 << rank % 64;
+
+    if (!(atomic_load_explicit(word, memory_order_relaxed) & bit) == !resting)
+        return;
+    if (resting)
+        atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
+    else
+        atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
+}
+
+uint32_t ferry_board_resting(const struct ferry_board *board, const uint64_t *set)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < FERRY_BOARD_SET(board->members); i++)
+        count += (uint32_t) __builtin_popcountll(
+            atomic_load_explicit(&board->resting[i], memory_order_relaxed) & set[i]);
+    return count;
+}
+
 void ferry_board_lie_down(struct ferry_board *board)
 {
+    mark_resting(board, board->rank, true);
     atomic_store(&board->head->member[board->rank].asleep, 1);
     atomic_thread_fence(memory_order_seq_cst);
 }
@@ -455,9 +482,14 @@ void ferry_board_sleep(struct ferry_board *board, unsigned microseconds)
     futex(&board->head->member[board->rank].asleep, FUTEX_WAIT, 1, &timeout);
 }
 
-void ferry_board_get_up(struct ferry_board *board)
+void ferry_board_get_up(struct ferry_board *board, bool to_work)
 {
-    atomic_store_explicit(&board->head->member[board->rank].asleep, 0, memory_order_relaxed);
+    _Atomic uint32_t *asleep = &board->head->member[board->rank].asleep;
+
+    if (atomic_load_explicit(asleep, memory_order_relaxed))
+        atomic_store_explicit(asleep, 0, memory_order_relaxed);
+    if (to_work)
+        mark_resting(board, board->rank, false);
 }
 
 void ferry_board_wake(struct ferry_board *board, uint32_t rank)
@@ -465,8 +497,10 @@ void ferry_board_wake(struct ferry_board *board, uint32_t rank)
     _Atomic uint32_t *asleep = &board->head->member[rank].asleep;
 
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(asleep, memory_order_relaxed) && atomic_exchange(asleep, 0))
-        futex(asleep, FUTEX_WAKE, 1, NULL);
+    if (!atomic_load_explicit(asleep, memory_order_relaxed) || !atomic_exchange(asleep, 0))
+        return;
+    mark_resting(board, rank, false);
+    futex(asleep, FUTEX_WAKE, 1, NULL);
 }
 
 void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus)

@@ -63,10 +63,17 @@ uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank);
 
 /* Going to sleep: ferry_board_lie_down(), then one more look whether anything has arrived, then
  * ferry_board_sleep(), which returns when another member called ferry_board_wake() after the first
- * step, or when microseconds have passed; then ferry_board_get_up(). */
+ * step, or when microseconds have passed; then ferry_board_get_up(): to_work, or only to look around and
+ * lie down again, in between which the member counts as resting still. */
 void ferry_board_lie_down(struct ferry_board *board);
 void ferry_board_sleep(struct ferry_board *board, unsigned microseconds);
-void ferry_board_get_up(struct ferry_board *board);
+void ferry_board_get_up(struct ferry_board *board, bool to_work);
+
+/* A set of members: so many words, in which bit r % 64 of word r / 64 stands for rank r. */
+#define FERRY_BOARD_SET(members) (((members) + 63u) / 64u)
+
+/* How many of a set rest. A hint: another may have woken one by now, one that died is not counted. */
+uint32_t ferry_board_resting(const struct ferry_board *board, const uint64_t *set);
 
 /* Wakes a member that sleeps or is about to; to be called after what it waits for was written. Costs a
  * memory fence where it does not sleep. */

@@ -17,6 +17,14 @@
 
 static void shm_close(struct ferry_transport *transport);
 
+static void leave_board(struct ferry_shm_board *board)
+{
+    ferry_board_leave(board->board);
+    free(board->attached);
+    free(board->neighbours);
+    *board = (struct ferry_shm_board){0};
+}
+
 static void join_boards(struct ferry_shm *shm)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
@@ -30,11 +38,14 @@ static void join_boards(struct ferry_shm *shm)
         struct ferry_shm_board *entry = &shm->boards[shm->board_count];
 
         entry->board = ferry_board_join(&shm->places[i], i, &board);
-        entry->attached = entry->board ? calloc(params->size, 1) : NULL;
-        if (entry->attached)
+        if (!entry->board)
+            continue;
+        entry->attached = calloc(params->size, 1);
+        entry->neighbours = calloc(FERRY_BOARD_SET(params->size), sizeof(*entry->neighbours));
+        if (entry->attached && entry->neighbours)
             shm->board_count++;
-        else if (entry->board)
-            ferry_board_leave(entry->board);
+        else
+            leave_board(entry);
     }
 }
 
@@ -63,12 +74,6 @@ static int shm_open(ferry_context_t *context, struct ferry_transport **out)
         ferry_log(FERRY_LOG_WARN, "no memory can be shared here: FERRY_LOG=debug says why");
     *out = &shm->base;
     return 0;
-}
-
-static void leave_board(struct ferry_shm_board *board)
-{
-    ferry_board_leave(board->board);
-    free(board->attached);
 }
 
 static void shm_close(struct ferry_transport *transport)
@@ -124,6 +129,33 @@ static void intersect(struct ferry_shm *shm, const uint32_t *ids, size_t count)
     shm->common_count = kept;
 }
 
+/* The board to meet a process at: of those that both are members of the one with the most members, so that
+ * few are used; of these the preferred. Both sides judge by the same. */
+static struct ferry_shm_board *choose(struct ferry_shm *shm, ferry_peer_t *peer)
+{
+    uint32_t rank = (uint32_t) ferry_peer_rank(peer);
+    struct ferry_shm_board *best = NULL;
+
+    for (unsigned i = 0; i < shm->board_count; i++) {
+        struct ferry_shm_board *board = &shm->boards[i];
+
+        if (!ferry_board_has(board->board, rank, ferry_peer_nonce(peer)))
+            continue;
+        if (!best || board->members > best->members ||
+            (board->members == best->members &&
+             ferry_board_preference(board->board) < ferry_board_preference(best->board)))
+            best = board;
+    }
+    return best;
+}
+
+static void count_member(struct ferry_shm *shm, const uint32_t *ids, size_t count)
+{
+    for (unsigned i = 0; i < shm->board_count; i++)
+        for (size_t k = 0; k < count; k++)
+            shm->boards[i].members += ferry_board_id(shm->boards[i].board) == ids[k];
+}
+
 static bool shm_reach(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
                       size_t length)
 {
@@ -131,29 +163,18 @@ static bool shm_reach(struct ferry_transport *transport, ferry_peer_t *peer, con
     size_t count = length / sizeof(uint32_t);
     uint32_t ids[FERRY_PLACES_MAX];
     int rank = ferry_peer_rank(peer);
-    struct ferry_shm_board *best = NULL;
 
     if (rank < 0 || count > FERRY_PLACES_MAX)
         return false;
     memcpy(ids, part, count * sizeof(ids[0]));
     intersect(shm, ids, count);
-    for (unsigned i = 0; i < shm->board_count; i++) {
-        struct ferry_shm_board *board = &shm->boards[i];
-
-        if (ferry_board_has(board->board, (uint32_t) rank, ferry_peer_nonce(peer)) &&
-            (!best || ferry_board_preference(board->board) < ferry_board_preference(best->board)))
-            best = board;
-    }
-    if (!best) {
+    count_member(shm, ids, count);
+    if (!choose(shm, peer)) {
         if (shm->far_count < ferry_core_params(transport->context)->size)
             shm->far[shm->far_count++] = peer;
         return false;
     }
-    best->used = true;
-    /* A ring of this peer may have been announced before the peer was known here. */
-    best->knocks = ferry_board_knocks(best->board) - 1;
     shm->peers[rank] = peer;
-    *ferry_peer_slot(peer) = best->board;
     return true;
 }
 
@@ -162,29 +183,6 @@ static bool shm_reaches_all(struct ferry_transport *transport)
     struct ferry_shm *shm = ferry_shm_of(transport);
 
     return shm->common_count > 0 && shm->seen >= ferry_core_params(transport->context)->size;
-}
-
-/* Whether the processes that share processors with a member are more than those processors. As all
- * judge by what was said on the board, they know it of each other. */
-bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member)
-{
-    const ferry_params_t *params = ferry_core_params(shm->base.context);
-    cpu_set_t own, other, common, all;
-    unsigned sharing = 0;
-
-    ferry_board_cpus(*ferry_peer_slot(shm->peers[member]), member, &own);
-    all = own;
-    for (uint32_t rank = 0; rank < params->size; rank++) {
-        if (!shm->peers[rank])
-            continue;
-        ferry_board_cpus(*ferry_peer_slot(shm->peers[rank]), rank, &other);
-        CPU_AND(&common, &own, &other);
-        if (CPU_COUNT(&common) == 0)
-            continue;
-        CPU_OR(&all, &all, &other);
-        sharing++;
-    }
-    return sharing > (unsigned) CPU_COUNT(&all);
 }
 
 /* Says how processes of this host that share no memory could do so; once for all that do share. */
@@ -219,12 +217,26 @@ static void advise(struct ferry_shm *shm)
     free(here);
 }
 
-/* Leaves the boards on which nobody is met. */
-static void shm_settle(struct ferry_transport *transport)
+static void choose_all(struct ferry_shm *shm)
 {
-    struct ferry_shm *shm = ferry_shm_of(transport);
+    uint32_t size = ferry_core_params(shm->base.context)->size;
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        struct ferry_shm_board *board = shm->peers[rank] ? choose(shm, shm->peers[rank]) : NULL;
+
+        if (!board)
+            continue;
+        board->used = true;
+        /* A ring of this peer may have been announced before the peer was known here. */
+        board->knocks = ferry_board_knocks(board->board) - 1;
+        *ferry_peer_slot(shm->peers[rank]) = board->board;
+    }
+}
+
+/* Leaves the boards on which nobody is met. The one with the most members is the first then. */
+static void leave_others(struct ferry_shm *shm)
+{
     unsigned kept = 0;
-    uint32_t rank;
 
     for (unsigned i = 0; i < shm->board_count; i++) {
         ferry_board_settle(shm->boards[i].board);
@@ -234,11 +246,29 @@ static void shm_settle(struct ferry_transport *transport)
             leave_board(&shm->boards[i]);
     }
     shm->board_count = kept;
+    for (unsigned i = 1; i < kept; i++)
+        if (shm->boards[i].members > shm->boards[0].members) {
+            struct ferry_shm_board first = shm->boards[i];
+
+            shm->boards[i] = shm->boards[0];
+            shm->boards[0] = first;
+        }
+}
+
+static void shm_settle(struct ferry_transport *transport)
+{
+    struct ferry_shm *shm = ferry_shm_of(transport);
+    uint32_t rank = ferry_core_params(transport->context)->rank;
+
+    choose_all(shm);
+    leave_others(shm);
     if (shm->far_count)
         advise(shm);
     shm->far_count = 0;
-    rank = ferry_core_params(transport->context)->rank;
-    ferry_core_crowded(transport->context, shm->peers[rank] && ferry_shm_is_crowded(shm, rank));
+    if (!shm->peers[rank])
+        return;
+    ferry_shm_find_neighbours(shm, rank);
+    ferry_core_crowded(transport->context, shm->neighbours > shm->processors);
 }
 
 /* Somebody has told us of rings: finds out who. */
@@ -312,40 +342,6 @@ static int shm_progress(struct ferry_transport *transport)
     return events;
 }
 
-/* Whether there is anything to do, without doing it. */
-static bool has_work(struct ferry_shm *shm)
-{
-    const uint8_t *payload;
-    struct ferry_head head;
-
-    for (uint32_t i = 0; i < shm->reader_count; i++)
-        if (shm->readers[i]->reading && ferry_ring_peek(&shm->readers[i]->rx, &head, &payload))
-            return true;
-    for (unsigned i = 0; i < shm->board_count; i++)
-        if (ferry_board_knocks(shm->boards[i].board) != shm->boards[i].knocks)
-            return true;
-    return false;
-}
-
-/* On several boards, one can't be woken by all: then for a short time only. */
-#define SHORT_SLEEP_US 200
-
-static void shm_sleep(struct ferry_transport *transport, unsigned microseconds)
-{
-    struct ferry_shm *shm = ferry_shm_of(transport);
-    struct ferry_board *board;
-
-    if (!shm->board_count || shm->boards[0].lost)
-        return;
-    if (shm->board_count > 1 && microseconds > SHORT_SLEEP_US)
-        microseconds = SHORT_SLEEP_US;
-    board = shm->boards[0].board;
-    ferry_board_lie_down(board);
-    if (!has_work(shm))
-        ferry_board_sleep(board, microseconds);
-    ferry_board_get_up(board);
-}
-
 /* A process died: what it had sent before is still received. */
 static void bury(struct ferry_shm *shm, ferry_peer_t *peer)
 {
@@ -407,7 +403,8 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .fetch = ferry_shm_fetch,
     .beats = shm_beats,
     .progress = shm_progress,
-    .sleep = shm_sleep,
+    .sleep = ferry_shm_sleep,
+    .crowded = ferry_shm_crowded,
     .housekeep = shm_housekeep,
     .describe = shm_describe,
 };

@@ -64,7 +64,9 @@ struct ferry_shm_board {
     struct ferry_board *board;
     uint32_t knocks; /* as last seen */
     bool used, lost;
-    uint8_t *attached; /* by rank: its ring to here is mapped */
+    uint8_t *attached;    /* by rank: its ring to here is mapped */
+    uint32_t members;     /* processes of the job that say they are */
+    uint64_t *neighbours; /* a set: who is met here and shares processors with this process */
 };
 
 struct ferry_shm {
@@ -85,16 +87,14 @@ struct ferry_shm {
     uint32_t endpoint_count;
     struct ferry_shm_endpoint **readers; /* those with a ring to read */
     uint32_t reader_count;
+    uint32_t neighbours, processors; /* neighbours on all boards and itself; what they share */
+    uint64_t free_until_ns, taken_until_ns; /* processors, as the kernel said */
 };
 
 static inline struct ferry_shm *ferry_shm_of(struct ferry_transport *transport)
 {
     return (struct ferry_shm *) transport;
 }
-
-/* Whether the processes that share processors with a member are more than those processors. As all
- * judge by what was said on the board, they know it of each other. */
-bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member);
 
 /* ---- endpoint.c ---- */
 
@@ -114,6 +114,19 @@ int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint,
 int ferry_shm_drain(struct ferry_shm_endpoint *endpoint);
 
 void ferry_shm_free(struct ferry_shm_endpoint *endpoint);
+
+/* ---- rest.c: more processes than processors ---- */
+
+/* Whether the processes that share processors with a member are more than those processors. As all
+ * judge by what was said on the board, they know it of each other. */
+bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member);
+
+/* To be called once all peers are settled. */
+void ferry_shm_find_neighbours(struct ferry_shm *shm, uint32_t own_rank);
+
+/* These are operations of the transport. */
+void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds);
+bool ferry_shm_crowded(struct ferry_transport *transport);
 
 /* ---- copy.c: single copies ---- */
 
