@@ -51,7 +51,7 @@ typedef struct ferry_params {
     uint64_t carried_bits; /* of match words: transported, but never compared */
     void *user;            /* handed to the callbacks below and to handlers of active messages */
     /* A peer died or broke the protocol; why is a sentence for the user. Called at most once for a
-     * peer, inside progress, after its requests ended with an error. May be NULL. */
+     * peer (unless it is added with another key), inside progress, after its requests ended with an error. May be NULL. */
     void (*peer_lost)(void *user, ferry_peer_t *peer, int error, const char *why);
 } ferry_params_t;
 
@@ -68,8 +68,8 @@ void ferry_close(ferry_context_t *context);
 int ferry_address(ferry_context_t *context, void *address);
 
 /* Adds the process behind an address, or completes what is known of it when it was added before.
- * key: NULL for processes of the own job, else the invitation that came with the address.
- * Address and key are copied. The peer belongs to the context.
+ * key: NULL for processes of the own job, else the invitation that came with the address; with another
+ * one than before, a peer that was lost is tried again. Address and key are copied. The peer belongs to the context.
  * Errors: -EINVAL not an address; -EPROTO made by another version of Ferry (reported, both
  * named); -ENOMEM. */
 int ferry_peer_add(ferry_context_t *context, const void *address, size_t length,
@@ -228,6 +228,21 @@ int ferry_get(ferry_peer_t *peer, const void *key, uint64_t offset, void *buffer
               ferry_request_t *request);
 int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer,
               size_t length, ferry_request_t *request);
+
+/* ---- Configuration ---- */
+
+typedef struct ferry_variable {
+    const char *name;         /* with FERRY_ */
+    const char *value;        /* as it holds for this process, as text */
+    const char *default_text; /* the value where the environment says nothing */
+    const char *unit;         /* or "" */
+    const char *help;         /* half a sentence */
+} ferry_variable_t;
+
+/* Fills variable with the index-th of the variables that users set in the environment; false: there are
+ * no more, or their values are bad (then ferry_open() fails, too). The strings live as long as the
+ * process. Thread-safe. */
+bool ferry_variable(unsigned index, ferry_variable_t *variable);
 
 #ifdef __cplusplus
 }
