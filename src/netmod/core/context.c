@@ -23,6 +23,10 @@
 /* Idle calls further apart than this come from a program that computes in between: it is not waiting. */
 #define GAP_NS 5000
 
+/* For how long a process does not poll after it did so in vain: doubled so many times at most. */
+#define VAIN_NS 1000000u
+#define VAIN_MAX 5
+
 /* How long a process sleeps before it looks around by itself, microseconds: longest, and where something
  * that it waits for can't wake it. */
 #define SLEEP_US 10000
@@ -289,9 +293,21 @@ static int push_busy(ferry_context_t *context)
 
 /* ---- Progress ---- */
 
+/* Peers to which no connection could be begun. */
+static void say_lost(ferry_context_t *context)
+{
+    context->unsaid = false;
+    for (uint32_t i = 0; i < context->peer_count; i++)
+        if (context->peers[i]->error && !context->peers[i]->said)
+            ferry_core_peer_lost(context->peers[i], context->peers[i]->error,
+                                 "no connection to it can be made");
+}
+
 static void housekeep(ferry_context_t *context, uint64_t now)
 {
     context->last_housekeeping_ns = now;
+    if (context->unsaid)
+        say_lost(context);
     for (unsigned i = 0; i < context->active_count; i++)
         if (context->active[i]->ops->housekeep)
             context->active[i]->ops->housekeep(context->active[i]);
@@ -318,6 +334,24 @@ bool ferry_is_crowded(ferry_context_t *context)
     return context->crowded && (!transport->ops->crowded || transport->ops->crowded(transport));
 }
 
+/* Polls for so long while it is allowed to; not again for a while when that was in vain, which is what it
+ * is when the awaited process waits for this very processor. Returns whether to go on polling. */
+static bool may_poll_on(ferry_context_t *context, uint64_t now)
+{
+    if (now < context->no_poll_until_ns)
+        return false;
+    if (now - context->idle_since_ns > ferry_config()->spin * 1000) {
+        if (context->polling) {
+            context->no_poll_until_ns = now + (VAIN_NS << context->vain);
+            context->vain += context->vain < VAIN_MAX;
+        }
+        context->polling = false;
+        return false;
+    }
+    context->polling = !ferry_is_crowded(context);
+    return context->polling;
+}
+
 /* Nothing to do, in a job of more processes than processors. Only calls that follow each other closely are
  * a program's waiting. While the others sleep there is room to poll: to be woken takes long where the
  * processor fell idle meanwhile, in a virtual machine 50 us and more. */
@@ -328,9 +362,15 @@ static void idle_in_crowd(ferry_context_t *context)
     if (now - context->last_idle_ns > GAP_NS)
         context->idle = 1;
     context->last_idle_ns = now;
+    if (context->idle == 1) {
+        context->idle_since_ns = now;
+        if (context->polling) /* and something came */
+            context->vain = 0;
+        context->polling = false;
+    }
     if (context->idle <= POLLS_WHEN_CROWDED)
         return;
-    if (ferry_is_crowded(context)) {
+    if (!may_poll_on(context, now)) {
         make_room(context);
         context->last_idle_ns = ferry_now_ns();
     }
@@ -479,9 +519,10 @@ void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why)
 {
     ferry_context_t *context = peer->context;
 
-    if (peer->error)
+    if (peer->said)
         return;
     peer->error = error;
+    peer->said = true;
     if (peer->endpoint) {
         peer->endpoint->core.lost = true;
         fail_sends(peer->endpoint, error);

@@ -38,6 +38,7 @@ struct ferry_peer {
     void *slot, *user;
     int rank; /* among those that started together, or -1 */
     int error;
+    bool said; /* to the user, that it is lost */
     uint8_t nonce[16], key[FERRY_KEY_SIZE];
 };
 
@@ -124,10 +125,13 @@ struct ferry_context {
         bool used;
         uint8_t key[FERRY_KEY_SIZE], id[8];
     } job, invitations[FERRY_INVITATIONS_MAX];
+    bool unsaid; /* some peer is lost, and the user does not know */
     uint64_t last_housekeeping_ns, idle_since_ns, last_idle_ns;
     uint32_t idle;
-    bool
-        crowded; /* more processes than processors: ferry_is_crowded() tells whether it matters now */
+    /* In a job of more processes than processors: */
+    bool crowded, polling; /* this is one; polls although it is */
+    unsigned vain;         /* how often it polled in vain since it was last of use */
+    uint64_t no_poll_until_ns;
 };
 
 /* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */

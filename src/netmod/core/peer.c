@@ -125,10 +125,11 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
     for (size_t at = 0; at < length; at += 2u + parts[at + 1])
         if (at + 2 > length || at + 2 + parts[at + 1] > length)
             return -EINVAL;
-    for (unsigned i = 0; ferry_transports[i] && !peer->transport; i++) {
+    for (unsigned i = 0; ferry_transports[i]; i++) {
         struct ferry_transport *transport = context->transports[i];
 
-        if (!transport)
+        /* One that came by itself has a transport, but was not known to it by address. */
+        if (!transport || (peer->transport && (peer->transport != transport || peer->rank >= 0)))
             continue;
         for (size_t at = 0; at < length; at += 2u + parts[at + 1])
             if (parts[at] == i &&
@@ -136,6 +137,18 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
                 peer->transport = transport;
     }
     return 0;
+}
+
+/* A process of another job that was lost may be reachable by a new invitation: an old one may have been
+ * withdrawn. The endpoint that ended stays with its transport. */
+static void invited_again(ferry_peer_t *peer, const uint8_t key[FERRY_KEY_SIZE])
+{
+    if (peer->error && !ferry_proof_equal(peer->key, key)) {
+        peer->error = 0;
+        peer->said = false;
+        peer->endpoint = NULL;
+    }
+    memcpy(peer->key, key, sizeof(peer->key));
 }
 
 int ferry_peer_add(ferry_context_t *context, const void *bytes, size_t length,
@@ -159,7 +172,7 @@ int ferry_peer_add(ferry_context_t *context, const void *bytes, size_t length,
         peer = new_peer(context, address.nonce, ours ? address.rank : -1,
                         key ? key : context->job.key);
     else if (key && peer->rank < 0)
-        memcpy(peer->key, key, sizeof(peer->key));
+        invited_again(peer, key);
     if (!peer)
         return -ENOMEM;
     *out = peer;
@@ -220,7 +233,9 @@ struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
     error = peer->transport ? peer->transport->ops->connect(peer->transport, peer, &endpoint)
                             : -EHOSTUNREACH;
     if (error) {
+        /* Said to the user from inside progress only. */
         peer->error = error;
+        peer->context->unsaid = true;
         return NULL;
     }
     peer->endpoint = endpoint;

@@ -144,6 +144,7 @@ enum {
     MPIDI_FERRY_AM_UPID_ASK,   /* ferry_spawn.c */
     MPIDI_FERRY_AM_UPID_TELL,
     MPIDI_FERRY_AM_WITHDRAW,
+    MPIDI_FERRY_AM_LAST, /* ferry_init.c */
 };
 
 /* In front of the headers of MPICH's layer. */
@@ -175,7 +176,7 @@ void MPIDI_FERRY_handles_finalize(void);
 int MPIDI_FERRY_spawn_init(ferry_context_t *context);
 int MPIDI_FERRY_spawn_work(void);
 void MPIDI_FERRY_spawn_finalize(void);
-/* Whether a process of another job still has a part in some communicator. */
+/* Whether a process of another job was met, and still has a part in some communicator. */
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
 
 /* ---- Control variables (ferry_cvar.c) ---- */

@@ -51,6 +51,44 @@ static void peer_lost(void *user, ferry_peer_t *peer, int error, const char *why
     MPID_Abort(MPIR_Process.comm_world, MPI_SUCCESS, 1, message);
 }
 
+/* ---- The last barrier: nobody leaves before all are through ----
+ * A dissemination barrier: in round i each process tells the one 2^i ranks above. The communicators are
+ * gone by now; and in the launcher's barrier all would wait for ever for one that died. */
+
+static uint64_t last_rounds; /* a bit for each in which a word came */
+
+static void on_last_round(void *user, ferry_peer_t *peer, const void *header, size_t header_length,
+                          const void *data, size_t length, ferry_message_t *message)
+{
+    const uint8_t *round = header;
+
+    if (header_length == sizeof *round && *round < 64)
+        last_rounds |= UINT64_C(1) << *round;
+}
+
+static int last_barrier(void)
+{
+    int mpi_errno = MPI_SUCCESS;
+    int size = MPIR_Process.size;
+    uint8_t round = 0;
+
+    for (int64_t step = 1; step < size; step *= 2, round++) {
+        int to = (int) ((MPIR_Process.rank + step) % size);
+        int ret = ferry_am_send(MPIDI_FERRY_AV(&MPIDIU_get_av(0, to)).peer, MPIDI_FERRY_AM_LAST,
+                                &round, sizeof round, NULL, 0, NULL);
+        MPIDI_FERRY_CHKANDJUMP(ret);
+        while (!(last_rounds & UINT64_C(1) << round)) {
+            mpi_errno = MPID_Progress_test(NULL);
+            MPIR_ERR_CHECK(mpi_errno);
+        }
+    }
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
 /* A secret that all processes of the job share. */
 static int make_key(uint8_t key[FERRY_KEY_SIZE])
 {
@@ -157,6 +195,9 @@ int MPIDI_FERRY_init_world(void)
         ret = MPIDI_FERRY_am_init(context);
     if (ret == 0)
         ret = MPIDI_FERRY_spawn_init(context);
+    last_rounds = 0;
+    if (ret == 0)
+        ret = ferry_am_register(context, MPIDI_FERRY_AM_LAST, on_last_round);
     MPIR_ERR_CHKANDJUMP1(ret < 0, mpi_errno, MPI_ERR_OTHER, "**ferryinit", "**ferryinit %s",
                          explain(ret));
     global->leaving = false;
@@ -212,11 +253,10 @@ int MPIDI_FERRY_mpi_finalize_hook(void)
         goto fn_exit;
 
     flush();
+    mpi_errno = last_barrier();
+    MPIR_ERR_CHECK(mpi_errno);
+    flush();
     global->leaving = true;
-    if (MPIR_Process.size > 1) {
-        mpi_errno = MPIR_pmi_barrier();
-        MPIR_ERR_CHECK(mpi_errno);
-    }
 
     ferry_context_t *context = global->context;
     global->context = NULL;

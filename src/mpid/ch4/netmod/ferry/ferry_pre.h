@@ -54,4 +54,10 @@ typedef struct {
     int unused;
 } MPIDI_FERRY_Global_t;
 
+/* ---- Ports: what MPICH's ch4_spawn.c calls (ferry_spawn.c) ---- */
+
+/* Gives a upid of this process, which is about to become part of a port's name, a key of its own. */
+int MPIDI_FERRY_port_opens(void *upid, int length);
+void MPIDI_FERRY_port_closes(const void *upid, int length);
+
 #endif

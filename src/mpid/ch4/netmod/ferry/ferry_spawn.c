@@ -2,9 +2,10 @@
  * Processes of other jobs: MPI_Open_port, MPI_Comm_accept, MPI_Comm_connect, MPI_Comm_spawn.
  *
  * MPICH names a process by a upid, a string of bytes. Ferry's is the process's address with a key of
- * that process behind it, an invitation: who has the upid may connect. A port name holds one. When
- * two groups of processes come together, the leader of each tells the other the upids of its group;
- * it asks each process for its own, because only that one can invite.
+ * that process behind it, an invitation: who has the upid may connect. A port name holds one, with a
+ * key that holds for this port until it is closed. When two groups of processes come together, the
+ * leader of each tells the other the upids of its group; it asks each process for its own, because
+ * only that one can invite.
  */
 #include "ferry_impl.h"
 
@@ -51,6 +52,13 @@ struct withdrawn {
     uint64_t number;
 };
 
+/* The leader of another job, as long as no message was exchanged with it: that it can't be reached is
+ * no reason to end this job. */
+struct unmet {
+    struct unmet *next;
+    ferry_peer_t *peer;
+};
+
 static struct {
     bool network_tried;
     bool invited;
@@ -61,6 +69,7 @@ static struct {
     uint64_t next_number;
 
     struct withdrawn *withdrawn;
+    struct unmet *unmet;
 } dynamic;
 
 /* ---- Names ---- */
@@ -96,6 +105,64 @@ fn_fail:
     goto fn_exit;
 }
 
+/* ---- Ports ---- */
+
+int MPIDI_FERRY_port_opens(void *upid, int length)
+{
+    int mpi_errno = MPI_SUCCESS;
+
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    int ret = ferry_invite(MPIDI_FERRY_global.context, (uint8_t *) upid + length - FERRY_KEY_SIZE);
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    MPIDI_FERRY_CHKANDJUMP(ret);
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
+void MPIDI_FERRY_port_closes(const void *upid, int length)
+{
+    if (length <= FERRY_KEY_SIZE)
+        return;
+    MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+    ferry_withdraw(MPIDI_FERRY_global.context, (const uint8_t *) upid + length - FERRY_KEY_SIZE);
+    MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+}
+
+/* ---- Who is known ---- */
+
+static void add_unmet(ferry_peer_t *peer)
+{
+    struct unmet *unmet = MPL_malloc(sizeof *unmet, MPL_MEM_OTHER);
+
+    if (unmet == NULL)
+        return;
+    unmet->peer = peer;
+    unmet->next = dynamic.unmet;
+    dynamic.unmet = unmet;
+}
+
+static struct unmet **find_unmet(ferry_peer_t *peer)
+{
+    struct unmet **place = &dynamic.unmet;
+
+    while (*place != NULL && (*place)->peer != peer)
+        place = &(*place)->next;
+    return place;
+}
+
+static void met(ferry_peer_t *peer)
+{
+    struct unmet **place = find_unmet(peer);
+    struct unmet *unmet = *place;
+
+    if (unmet != NULL)
+        *place = unmet->next;
+    MPL_free(unmet);
+}
+
 /* The name by which MPICH knows a peer, if it (still) knows it. */
 static bool known_gpid(ferry_peer_t *peer, uint64_t *gpid)
 {
@@ -114,7 +181,7 @@ static bool known_gpid(ferry_peer_t *peer, uint64_t *gpid)
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer)
 {
     uint64_t gpid;
-    return known_gpid(peer, &gpid);
+    return known_gpid(peer, &gpid) && *find_unmet(peer) == NULL;
 }
 
 int MPIDI_FERRY_upids_to_gpids(int size, int *remote_upid_size, char *remote_upids,
@@ -159,6 +226,8 @@ int MPIDI_FERRY_upids_to_gpids(int size, int *remote_upid_size, char *remote_upi
             remote_gpids[i] = MPIDIU_GPID_CREATE(avtid, lpid);
             MPIDI_FERRY_AV(&MPIDIU_get_av(avtid, lpid)).peer = strangers[i];
             ferry_peer_set_user(strangers[i], (void *) (uintptr_t) (remote_gpids[i] + 1));
+            if (size == 1) /* a leader; the others' names come from one that was met */
+                add_unmet(strangers[i]);
             lpid++;
         }
     }
@@ -426,6 +495,11 @@ int MPIDI_FERRY_dynamic_send(uint64_t remote_gpid, int tag, const void *buffer, 
 
     mpi_errno = wait_parcel(parcel, timeout);
     bool failed = !parcel->finished || parcel->ferry.status != 0;
+    if (!failed) {
+        MPID_THREAD_CS_ENTER(VCI, MPIDI_VCI(0).lock);
+        met(peer);
+        MPID_THREAD_CS_EXIT(VCI, MPIDI_VCI(0).lock);
+    }
     if (parcel->finished) {
         MPL_free(parcel);
     } else {
@@ -522,5 +596,7 @@ void MPIDI_FERRY_spawn_finalize(void)
         dynamic.withdrawn = one->next;
         MPL_free(one);
     }
+    while (dynamic.unmet != NULL)
+        met(dynamic.unmet->peer);
     memset(&dynamic, 0, sizeof dynamic);
 }
