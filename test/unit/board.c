@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 static uint8_t key[16];
 static const uint8_t nonces[3][16] = {"nonce of rank 0", "nonce of rank 1", "nonce of rank 2"};
@@ -139,6 +140,34 @@ static void telling(void **state)
     ferry_board_leave(b);
 }
 
+/* Two sleep at the same time; a test that hangs here was not woken. */
+static void resting(void **state)
+{
+    struct ferry_board *a = join(abstract_place(), 0), *b = join(abstract_place(), 1);
+    const uint64_t both[1] = {3}, second[1] = {2}, third[1] = {4};
+
+    assert_int_equal(ferry_board_resting(a, both), 0);
+    ferry_board_lie_down(a);
+    ferry_board_lie_down(b);
+    assert_int_equal(ferry_board_resting(a, both), 2);
+    assert_int_equal(ferry_board_resting(b, second), 1);
+    assert_int_equal(ferry_board_resting(b, third), 0);
+    /* Who is woken before it sleeps does not sleep, and counts as awake at once. */
+    ferry_board_wake(a, 1);
+    assert_int_equal(ferry_board_resting(a, both), 1);
+    ferry_board_sleep(b, 3600000000u);
+    ferry_board_get_up(b, true);
+    assert_int_equal(ferry_board_resting(a, both), 1);
+    /* Who only looks around still rests; then works. */
+    ferry_board_sleep(a, 1000);
+    ferry_board_get_up(a, false);
+    assert_int_equal(ferry_board_resting(b, both), 1);
+    ferry_board_get_up(a, true);
+    assert_int_equal(ferry_board_resting(b, both), 0);
+    ferry_board_leave(a);
+    ferry_board_leave(b);
+}
+
 static void memory(void **state)
 {
     struct ferry_board *a = join(abstract_place(), 0), *b = join(abstract_place(), 1);
@@ -163,6 +192,33 @@ static void memory(void **state)
 }
 
 /* What another member says is looked at before anything is mapped. */
+/* What can't be had takes nothing from what can. */
+static void little_memory(void **state)
+{
+    struct rlimit before, limit;
+    struct ferry_board *a;
+    uint64_t offset;
+    void *memory;
+    int count = 0;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 1 << 20;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    a = join(abstract_place(), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_non_null(a);
+    assert_true(ferry_board_is_scarce(a, 1 << 20, 4096));
+    assert_false(ferry_board_is_scarce(a, 4096, 4096));
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(ferry_board_alloc(a, 1 << 20, &offset, &memory), -ENOSPC);
+    while (count < 1000 && ferry_board_alloc(a, 4096, &offset, &memory) == 0)
+        count++;
+    assert_in_range(count, 100, 256);
+    assert_true(ferry_board_is_scarce(a, 4096, 4096));
+    ferry_board_leave(a);
+}
+
 static void memory_that_can_not_be(void **state)
 {
     static const uint64_t offsets[] = {0, 4096, 1, 4095, 1ull << 63, UINT64_MAX, UINT64_MAX - 4095};
@@ -331,7 +387,9 @@ int main(void)
         test(another_size_is_refused),
         test(settled_boards_let_nobody_in),
         test(telling),
+        test(resting),
         test(memory),
+        test(little_memory),
         test(memory_that_can_not_be),
         test(own_liveness),
         test(one_leaves),

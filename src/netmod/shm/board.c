@@ -539,11 +539,24 @@ void ferry_board_unmap(void *memory, size_t length)
 
 int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
 {
+    uint64_t taken = atomic_load(&board->head->taken);
     int error;
 
-    *offset = atomic_fetch_add(&board->head->taken, pages(length));
+    do
+        if (taken > board->size || pages(length) > board->size - taken)
+            return -ENOSPC;
+    while (!atomic_compare_exchange_weak(&board->head->taken, &taken, taken + pages(length)));
+    *offset = taken;
     error = ferry_board_map(board, *offset, length, memory);
     return error == -EPROTO ? -ENOSPC : error;
+}
+
+bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least)
+{
+    uint64_t taken = atomic_load(&board->head->taken) + pages(length);
+    uint64_t kept = (uint64_t) board->members * board->members * pages(least);
+
+    return taken > board->size || board->size - taken < kept;
 }
 
 void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length)

@@ -86,6 +86,9 @@ void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t 
  * Errors: -ENOSPC, -ENOMEM. */
 int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory);
 
+/* Whether, with length bytes more taken, there would no longer be least bytes for each two members. */
+bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least);
+
 /* Maps what another member took. Errors: -EPROTO not within the segment; -ENOSPC, -ENOMEM. */
 int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory);
 void ferry_board_unmap(void *memory, size_t length);

@@ -48,28 +48,56 @@ static unsigned log2_of(uint64_t power)
     return (unsigned) __builtin_ctzll(power);
 }
 
+/* The smallest ring: two pages. */
+#define LEAST_SLOTS 32u
+#define LEAST_BYTES 4096u
+#define LEAST (2u * 4096u)
+
+static size_t halved(size_t now, size_t least)
+{
+    return now > least ? now / 2 : now;
+}
+
+/* Takes memory for a ring, of the sizes that are wanted or of the largest that can be had. */
+static int take_ring(struct ferry_shm_endpoint *endpoint, uint32_t *slots, size_t *bytes)
+{
+    struct ferry_extent *extent = &endpoint->tx_ring;
+    bool is_least;
+    int error;
+
+    for (;; *slots = (uint32_t) halved(*slots, LEAST_SLOTS), *bytes = halved(*bytes, LEAST_BYTES)) {
+        is_least = *slots <= LEAST_SLOTS && *bytes <= LEAST_BYTES;
+        extent->length = ferry_ring_size(*slots) + *bytes;
+        if (!is_least && ferry_board_is_scarce(endpoint->board, extent->length, LEAST))
+            continue;
+        error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset,
+                                  &extent->memory);
+        if (error != -ENOSPC || is_least)
+            return error;
+    }
+}
+
 /* Makes the ring from here to the peer, and tells it. The number told is an offset, whose low bits
  * hold the logarithms of both sizes. */
 static int make_ring(struct ferry_shm_endpoint *endpoint)
 {
-    const struct ferry_config *config = ferry_config();
+    uint32_t slots = (uint32_t) ferry_config()->ring_slots;
+    size_t bytes = ferry_config()->ring_bytes;
     struct ferry_extent *extent = &endpoint->tx_ring;
-    size_t slots_length = ferry_ring_size((uint32_t) config->ring_slots);
-    int error;
+    int error = take_ring(endpoint, &slots, &bytes);
 
-    extent->length = slots_length + config->ring_bytes;
-    error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset, &extent->memory);
-    if (error)
+    if (error) {
+        extent->memory = NULL;
         return error;
-    ferry_ring_init(&endpoint->tx, extent->memory, (uint32_t) config->ring_slots,
-                    (char *) extent->memory + slots_length, config->ring_bytes);
+    }
+    ferry_ring_init(&endpoint->tx, extent->memory, slots,
+                    (char *) extent->memory + ferry_ring_size(slots), bytes);
     endpoint->writing = true;
     endpoint->base.packet_max = (uint32_t) ferry_ring_payload_max(&endpoint->tx);
     if (endpoint->base.chunk > endpoint->base.packet_max)
         endpoint->base.chunk = endpoint->base.packet_max;
     return ferry_board_tell(endpoint->board, endpoint->rank,
-                            extent->offset | log2_of(config->ring_slots) << 6 |
-                                log2_of(config->ring_bytes));
+                            extent->offset | log2_of(slots) << 6 | log2_of(bytes));
 }
 
 int ferry_shm_connect(struct ferry_transport *transport, ferry_peer_t *peer,
@@ -150,7 +178,7 @@ static void grow(struct ferry_shm_endpoint *endpoint)
     uint64_t told[2];
 
     endpoint->may_grow = false;
-    if (room <= endpoint->tx.byte_room ||
+    if (room <= endpoint->tx.byte_room || ferry_board_is_scarce(endpoint->board, room, LEAST) ||
         ferry_board_alloc(endpoint->board, room, &extent.offset, &extent.memory))
         return;
     told[0] = extent.offset;
