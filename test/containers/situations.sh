@@ -257,6 +257,15 @@ two_jobs_connect() {
     done
 }
 
+# A port's name is good until the port is closed.
+closed_port() {
+    two_with_directory
+    job a -n 1 "$programs/ports" server "$SANDBOX/ports" > "$log.server" 2>&1 &
+    passes job b -n 1 "$programs/ports" client "$SANDBOX/ports"
+    wait $! || fail "the server ended with $?: $(cat "$log.server")"
+    grep -q passed "$log.server" || fail "the server did not say that it passed"
+}
+
 # Two jobs in the same directory at the same time don't meet.
 two_jobs_at_once() {
     local i
@@ -338,6 +347,12 @@ bad_value() {
     FERRY_RING_SLOTS=100 run inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/where"
     [ $status != 0 ] || fail "ended well"
     [ $status -lt 128 ] || fail "was killed: $status"
+}
+
+mpi_t_variables() {
+    container a
+    FERRY_EAGER_MAX=3K passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/variables" FERRY_EAGER_MAX 3K
+    passes inside a "$programs/variables" FERRY_SPIN 50us
 }
 
 unknown_name() {
