@@ -158,13 +158,18 @@ static inline void *ferry_handle_find(ferry_context_t *context, enum ferry_handl
     return tagged && (tagged & 7) == kind ? (void *) (tagged - kind) : NULL;
 }
 
+/* ---- wait.c ---- */
+
+/* Nothing to do: after a while lets others have the processor, and looks for the dead now and then. */
+void ferry_idle(ferry_context_t *context);
+
+/* Whether other processes of the job wait for the processor that this one polls on. */
+bool ferry_is_crowded(ferry_context_t *context);
+
 /* ---- context.c ---- */
 
 /* Puts an endpoint on the list of those that have something to send. */
 void ferry_endpoint_busy(struct ferry_endpoint *endpoint);
-
-/* Whether other processes of the job wait for the processor that this one polls on. */
-bool ferry_is_crowded(ferry_context_t *context);
 
 /* Sends now if nothing waits before it: what push returned, or -EAGAIN. */
 int ferry_try(struct ferry_endpoint *endpoint, struct ferry_pending *pending);

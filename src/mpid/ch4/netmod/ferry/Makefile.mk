@@ -1,4 +1,4 @@
-## Ferry, a netmod for MPICH's CH4 device. See COPYING in Ferry's source.
+## Ferry, a netmod for MPICH's CH4 device. See LICENSE in Ferry's source.
 
 if BUILD_CH4_NETMOD_FERRY
 
@@ -17,6 +17,7 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_am.c \
                       src/mpid/ch4/netmod/ferry/ferry_comm.c \
                       src/mpid/ch4/netmod/ferry/ferry_cvar.c \
+                      src/mpid/ch4/netmod/ferry/ferry_first.c \
                       src/mpid/ch4/netmod/ferry/ferry_handle.c \
                       src/mpid/ch4/netmod/ferry/ferry_init.c \
                       src/mpid/ch4/netmod/ferry/ferry_part.c \

@@ -143,8 +143,8 @@ enum {
     MPIDI_FERRY_AM_MPIDIG = 0, /* those of MPICH's own layer */
     MPIDI_FERRY_AM_UPID_ASK,   /* ferry_spawn.c */
     MPIDI_FERRY_AM_UPID_TELL,
-    MPIDI_FERRY_AM_WITHDRAW,
-    MPIDI_FERRY_AM_LAST, /* ferry_init.c */
+    MPIDI_FERRY_AM_WITHDRAW, /* ferry_first.c */
+    MPIDI_FERRY_AM_LAST,     /* ferry_init.c */
 };
 
 /* In front of the headers of MPICH's layer. */
@@ -176,6 +176,12 @@ void MPIDI_FERRY_handles_finalize(void);
 int MPIDI_FERRY_spawn_init(ferry_context_t *context);
 int MPIDI_FERRY_spawn_work(void);
 void MPIDI_FERRY_spawn_finalize(void);
+/* A message was exchanged with the leader of another job. */
+void MPIDI_FERRY_met(ferry_peer_t *peer);
+
+/* ferry_first.c */
+int MPIDI_FERRY_first_init(ferry_context_t *context);
+void MPIDI_FERRY_first_finalize(void);
 /* Whether a process of another job was met, and still has a part in some communicator. */
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
 
