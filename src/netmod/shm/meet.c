@@ -17,9 +17,10 @@
 #include "auth.h"
 #include "clock.h"
 
-/* How long one side waits for the other's word; and how long for somebody who has bound a name, but
- * does not listen yet. */
+/* How long whoever lets in waits for a word, one after the other; how long who wants in does, who may be
+ * one of many on a busy machine; and how long for somebody who has bound a name, but does not listen yet. */
 #define WORD_SECONDS 5
+#define TURN_SECONDS 60
 #define LISTEN_NS 2000000000u
 
 #define CHALLENGE_SIZE 16
@@ -100,9 +101,9 @@ int ferry_receive_fd(int socket, void *data, size_t length, int *fd)
     return 0;
 }
 
-static void set_timeout(int socket)
+static void set_timeout(int socket, int seconds)
 {
-    struct timeval limit = {.tv_sec = WORD_SECONDS};
+    struct timeval limit = {.tv_sec = seconds};
 
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
     setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
@@ -187,7 +188,7 @@ static void serve(struct ferry_meet_door *door, int socket)
     struct welcome welcome;
     struct reply reply;
 
-    set_timeout(socket);
+    set_timeout(socket, WORD_SECONDS);
     ferry_random(greeting.challenge, CHALLENGE_SIZE);
     if (ferry_send_fd(socket, &greeting, sizeof(greeting), -1) ||
         ferry_receive_fd(socket, &reply, sizeof(reply), NULL))
@@ -304,7 +305,7 @@ static int connect_to(struct ferry_place *place, const char *name)
 
     if (fd < 0)
         return -errno;
-    set_timeout(fd);
+    set_timeout(fd, TURN_SECONDS);
     while (connect(fd, (struct sockaddr *) &address, length)) {
         int error = errno;
 
