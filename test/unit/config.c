@@ -280,7 +280,7 @@ static void print(void **state)
     ferry_config_print(&config, out);
     fclose(out);
     refused(text, "FERRY_CHUNK=8K\n    piece in which");
-    refused(text, "default: 4K; allowed: 256..32K; unit: bytes");
+    refused(text, "default: 16K; allowed: 256..32K; unit: bytes");
     refused(text, "FERRY_FABRIC_INTERFACE=\n");
     for (size_t i = 0; i < ferry_config_row_count; i++)
         refused(text, ferry_config_rows[i].name);
