@@ -15,8 +15,8 @@
 /* A byte area is exchanged for a larger one when a payload is longer than this part of it. */
 #define GROW_PART 8
 
-/* A larger byte area does not begin where a page does, as users' buffers often do: copying between two
- * places that lie alike in their pages took twice as long (doc/measurements.md). */
+/* A larger byte area does not begin where a page does, as users' buffers often do: with both alike,
+ * messages of 64 KiB took up to twice as long (doc/measurements.md). */
 #define AREA_BEGIN 2112u
 
 /* ---- Endpoints ---- */
