@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 
 #include "clock.h"
 #include "config.h"
@@ -66,8 +65,6 @@ static void enter(struct ferry_fabric_endpoint *endpoint, enum ferry_fabric_stat
 
     if (counts[endpoint->state])
         --*counts[endpoint->state];
-    fabric->unwatched -= endpoint->state == FERRY_FABRIC_UP && !endpoint->watched;
-    fabric->unwatched += state == FERRY_FABRIC_UP && !endpoint->watched;
     endpoint->state = state;
     endpoint->since_ns = ferry_now_ns();
     if (counts[state])
@@ -87,7 +84,6 @@ void ferry_fabric_disconnect(struct ferry_fabric_endpoint *endpoint)
     }
     endpoint->ep = NULL;
     endpoint->fd = -1;
-    fabric->sending -= endpoint->sends;
     endpoint->sends = 0;
     if (endpoint->stalled) {
         ferry_fabric_sent(endpoint->stalled);
@@ -227,18 +223,14 @@ static void on_request(struct ferry_fabric *fabric, struct ferry_fabric_endpoint
 /* Finds libfabric's socket, so that it can be watched. */
 static void find_descriptor(struct ferry_fabric_endpoint *endpoint)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = FERRY_FABRIC_DATA};
     struct sockaddr_storage own = {0}, other = {0};
     size_t length = sizeof(own), other_length = sizeof(other);
 
     if (!fi_getname(&endpoint->ep->fid, &own, &length) &&
         !fi_getpeer(endpoint->ep, &other, &other_length))
         endpoint->fd = ferry_descriptor_between(&own, &other);
-    if (endpoint->fd < 0)
-        return;
-    ferry_descriptor_watch(endpoint->fd);
-    endpoint->watched = !epoll_ctl(ferry_fabric_of_endpoint(endpoint)->epoll, EPOLL_CTL_ADD,
-                                   endpoint->fd, &event);
+    if (endpoint->fd >= 0)
+        ferry_descriptor_watch(endpoint->fd);
 }
 
 static void on_connected(struct ferry_fabric_endpoint *endpoint, const struct fi_eq_cm_entry *entry,
@@ -302,7 +294,7 @@ int ferry_fabric_read_events(struct ferry_fabric *fabric)
         } else if (endpoint && kind == FI_CONNECTED) {
             on_connected(endpoint, &event.entry, length);
         } else if (endpoint && kind == FI_SHUTDOWN) {
-            on_shutdown(endpoint, FERRY_FABRIC_DIED);
+            on_shutdown(endpoint, "its process ended without a word");
         }
     }
     return count;
@@ -329,7 +321,7 @@ static void on_failed_operation(struct ferry_fabric *fabric)
     fabric->failed = true;
     if (endpoint->state == FERRY_FABRIC_UP)
         ferry_fabric_end(endpoint, error.err == FI_ETRUNC ? "it sent nonsense over the network"
-                                                          : FERRY_FABRIC_DIED);
+                                                          : "its process ended without a word");
 }
 
 int ferry_fabric_read_completions(struct ferry_fabric *fabric)

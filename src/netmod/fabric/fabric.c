@@ -24,9 +24,6 @@
 #define LOOKS_PER_REST 8
 #define REST_MAX 64
 
-/* With so few connections libfabric is asked at once while it is likely to have something. */
-#define FEW 8
-
 /* New connections are looked for with every so manieth look, unless some are being made. */
 #define LOOKS_PER_DOOR 16
 /* Ends of connections that moved no data are looked for with every so manieth. */
@@ -41,7 +38,7 @@ static void fabric_close(struct ferry_transport *transport);
 
 static int watch_listener(struct ferry_fabric *fabric)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.u64 = FERRY_FABRIC_LISTENER};
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
 
     fabric->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (fabric->epoll < 0 || epoll_ctl(fabric->epoll, EPOLL_CTL_ADD, fabric->listener, &event) < 0)
@@ -192,40 +189,25 @@ static void fabric_describe(struct ferry_transport *transport, ferry_peer_t *pee
 
 /* ---- Progress ---- */
 
-/* libfabric's look costs more the more connections there are, epoll's does not. */
-static bool may_have_come(const struct ferry_fabric *fabric)
-{
-    return fabric->ready || fabric->sending || fabric->opening || fabric->ending ||
-           fabric->unwatched;
-}
-
-static int look_at_connections(struct ferry_fabric *fabric)
-{
-    int events = ferry_fabric_read_completions(fabric);
-
-    fabric->ready = events > 0;
-    if (fabric->opening || fabric->failed || fabric->looks % LOOKS_PER_EVENT == 0)
-        events += ferry_fabric_read_events(fabric);
-    if (fabric->ending)
-        ferry_fabric_finish_endings(fabric, ferry_now_ns());
-    return events;
-}
-
 static int look(struct ferry_fabric *fabric)
 {
     bool meeting = !ferry_link_empty(&fabric->meeting) || fabric->stranger_count;
-    bool at_once = fabric->up && fabric->up <= FEW && fabric->quiet < LOOKS_EAGER;
     int events = 0;
 
     fabric->looks++;
-    if (!at_once || meeting || fabric->looks % LOOKS_PER_DOOR == 0)
-        events += ferry_meeting_progress(fabric);
-    if (at_once || may_have_come(fabric))
-        events += look_at_connections(fabric);
+    if (fabric->up + fabric->ending + fabric->opening) {
+        events += ferry_fabric_read_completions(fabric);
+        if (fabric->opening || fabric->failed || fabric->looks % LOOKS_PER_EVENT == 0)
+            events += ferry_fabric_read_events(fabric);
+        if (fabric->ending)
+            ferry_fabric_finish_endings(fabric, ferry_now_ns());
+    }
     if (fabric->stalled)
         ferry_fabric_push_stalled(fabric);
     if (fabric->self)
         events += ferry_self_progress(fabric->self);
+    if (meeting || fabric->looks % LOOKS_PER_DOOR == 0)
+        events += ferry_meeting_progress(fabric);
     return events;
 }
 

@@ -14,13 +14,6 @@
  * a message of 64 KiB with what the protocol puts before it. */
 #define FERRY_FABRIC_PACKET (32768u + 64u)
 
-/* What epoll says, unless it is a door. */
-#define FERRY_FABRIC_LISTENER 0u
-#define FERRY_FABRIC_DATA 1u
-
-/* Why a connection ended; the kernel tells no more. */
-#define FERRY_FABRIC_DIED "it died without a word, or its host can't be reached"
-
 struct ferry_fabric {
     struct ferry_transport base;
     struct ferry_library library;
@@ -43,9 +36,6 @@ struct ferry_fabric {
     struct ferry_link endpoints;  /* all, until close */
     unsigned opening, up, ending; /* endpoints in these states */
     unsigned stalled;             /* packets that libfabric did not take yet */
-    unsigned sending;             /* operations under way */
-    unsigned unwatched;           /* connections whose sockets are not known */
-    bool ready;                   /* there may be completions to read */
     bool failed;                  /* an operation did: there are events to read */
     struct ferry_fabric_buffer *free_buffers, *all_buffers;
     unsigned buffers_used;
@@ -93,7 +83,6 @@ struct ferry_fabric_endpoint {
     struct fid_ep *ep;
     struct fid_pep *listening; /* where the caller connects to */
     int fd;                    /* libfabric's socket; -1: not found */
-    bool watched;              /* by epoll */
     uint32_t sent_seq, got_seq;
     uint16_t sends, large_sends, receives; /* under way */
     struct ferry_fabric_buffer small;      /* stands for all small sends */

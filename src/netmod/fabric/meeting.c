@@ -243,7 +243,7 @@ static void on_end(struct ferry_fabric_endpoint *endpoint, struct ferry_door *do
     else if (endpoint->fd >= 0)
         close_door(ferry_fabric_of_endpoint(endpoint), &endpoint->door);
     else
-        ferry_fabric_end(endpoint, FERRY_FABRIC_DIED);
+        ferry_fabric_end(endpoint, "its process ended without a word");
 }
 
 static void on_door(struct ferry_fabric *fabric, struct ferry_door *door)
@@ -300,19 +300,16 @@ void ferry_meeting_proved(struct ferry_fabric *fabric, struct ferry_door *door, 
 
 /* ---- Progress ---- */
 
-/* Of data it is only noted that there is some. */
 static int read_doors(struct ferry_fabric *fabric)
 {
     struct epoll_event events[BATCH];
     int count = epoll_wait(fabric->epoll, events, BATCH, 0);
 
     for (int i = 0; i < count; i++)
-        if (events[i].data.u64 == FERRY_FABRIC_DATA)
-            fabric->ready = true;
-        else if (events[i].data.u64 == FERRY_FABRIC_LISTENER)
-            ferry_answer_accept(fabric);
-        else
+        if (events[i].data.ptr)
             on_door(fabric, events[i].data.ptr);
+        else
+            ferry_answer_accept(fabric);
     ferry_door_sweep(&fabric->closed);
     return count > 0 ? count : 0;
 }

@@ -95,10 +95,8 @@ void ferry_fabric_sent(struct ferry_fabric_buffer *buffer)
     struct ferry_fabric_endpoint *endpoint = buffer->endpoint;
     struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
 
-    if (endpoint->ep) { /* else all were taken off the count at once */
+    if (endpoint->ep) /* else all were taken off the count at once */
         endpoint->sends--;
-        fabric->sending--;
-    }
     if (buffer->use == FERRY_BUFFER_SEND)
         give_buffer(fabric, buffer);
 }
@@ -108,7 +106,6 @@ static int judge(struct ferry_fabric_endpoint *endpoint, ssize_t result)
 {
     if (result == 0) {
         endpoint->sends++;
-        ferry_fabric_of_endpoint(endpoint)->sending++;
         return 0;
     }
     if (result != -FI_EAGAIN)
