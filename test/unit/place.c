@@ -234,6 +234,32 @@ static void meeting(void **state)
     assert_int_equal(child_run(meet_in_a_directory), 0);
 }
 
+/* Another job, which ends, may remove the folder when it finds it empty; then another makes it again. */
+static void claim_in_a_folder_made_again(void)
+{
+    struct ferry_place place = {.own_only = true, .fd = -1};
+    char name[FERRY_NAME_SIZE];
+    int listener;
+
+    snprintf(place.path, sizeof(place.path), "%s/folder", directory);
+    check(mkdir(place.path, S_IRWXU) == 0);
+    check(ferry_place_reopen(&place) == 0);
+    for (int again = 0; again < 2; again++) {
+        check(rmdir(place.path) == 0);
+        check(!again || mkdir(place.path, S_IRWXU) == 0);
+        ferry_place_name(key, "test again", &again, sizeof(again), name);
+        check(ferry_meet_claim(&place, name, &listener) == 0);
+        check(entries(place.path) == 1);
+        ferry_place_remove(&place, name); /* and the folder with it */
+        check(mkdir(place.path, S_IRWXU) == 0);
+    }
+}
+
+static void a_folder_made_again(void **state)
+{
+    assert_int_equal(child_run(claim_in_a_folder_made_again), 0);
+}
+
 /* A door whose listener knows another key: whoever joins must not take what it hands out. */
 static void meet_an_impostor(void)
 {
@@ -425,6 +451,7 @@ int main(void)
         in_directory(the_next_removes_what_the_dead_left),
         in_directory(the_next_leaves_alone_what_the_living_use),
         in_directory(what_is_not_ferrys_stays),
+        in_directory(a_folder_made_again),
         cmocka_unit_test(memfd_segments),
         in_directory(file_segments),
         cmocka_unit_test(too_much),

@@ -137,7 +137,7 @@ static int claim_in_directory(struct ferry_place *place, const char *name, int s
     return error;
 }
 
-int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
+static int claim(struct ferry_place *place, const char *name, int *listener)
 {
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     struct sockaddr_un address;
@@ -152,13 +152,20 @@ int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
             error = -errno;
     } else {
         error = claim_in_directory(place, name, fd);
-        if (error == -ENOENT && !ferry_place_reopen(place))
-            error = claim_in_directory(place, name, fd);
     }
     if (error)
         close(fd);
     else
         *listener = fd;
+    return error;
+}
+
+int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
+{
+    int error = claim(place, name, listener);
+
+    if (error == -ENOENT && !ferry_place_reopen(place))
+        error = claim(place, name, listener);
     return error;
 }
 

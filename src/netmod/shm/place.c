@@ -167,21 +167,25 @@ static unsigned find_folders(const char *directory, struct ferry_place *places, 
     return count;
 }
 
+/* How often a folder is made again that other jobs, which end, remove when they find it empty. */
+#define TRIES 10
+
 static unsigned add_own_folders(const char *directory, struct ferry_place *places, unsigned room)
 {
     unsigned count = find_folders(directory, places, room);
     char path[FERRY_PATH_MAX];
 
-    if (count || !room)
-        return count;
     if (snprintf(path, sizeof(path), "%s/" FOLDER_PREFIX "%u", directory, geteuid()) >=
         (int) sizeof(path))
-        return 0;
-    if (mkdir(path, S_IRWXU) && errno != EEXIST) {
-        ferry_log(FERRY_LOG_DEBUG, "no folder in %s: %s", directory, strerror(errno));
-        return 0;
+        return count;
+    for (unsigned i = 0; !count && room && i < TRIES; i++) {
+        if (mkdir(path, S_IRWXU) && errno != EEXIST) {
+            ferry_log(FERRY_LOG_DEBUG, "no folder in %s: %s", directory, strerror(errno));
+            return 0;
+        }
+        count = find_folders(directory, places, room);
     }
-    return find_folders(directory, places, room);
+    return count;
 }
 
 static unsigned add_named(const char *directory, struct ferry_place *place, unsigned room)
