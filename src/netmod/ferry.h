@@ -45,9 +45,14 @@ typedef struct ferry_params {
     uint8_t key[FERRY_KEY_SIZE]; /* secret of the job; proves to each other who belongs to it */
     uint32_t rank;               /* which of the processes that start together this one is */
     uint32_t size;               /* how many start together */
-    /* ferry_progress() may sleep for milliseconds when calls follow each other closely and nothing
-     * happens: not wanted where other threads use the context, too. */
+    /* ferry_progress() may sleep for up to a tenth of a second, but no longer than a quarter of the time that calls
+     * have followed each other closely and nothing happened. */
     bool may_sleep;
+    /* Where several threads use the context, one at a time, by means of a lock: unlock is called before a
+     * sleep, inside progress, and lock after it. unlock returns whether it did (maybe it can't, because
+     * the caller holds the lock twice). Both NULL: one thread only. */
+    bool (*unlock)(void *user);
+    void (*lock)(void *user);
     uint64_t carried_bits; /* of match words: transported, but never compared */
     void *user;            /* handed to the callbacks below and to handlers of active messages */
     /* A peer died or broke the protocol; why is a sentence for the user. Called at most once for a
@@ -106,8 +111,8 @@ void *ferry_peer_user(ferry_peer_t *peer);
 /* ---- Progress ---- */
 
 /* Moves what can move; runs the callbacks. Returns the number of events, 0 when nothing happened. Not to
- * be called from a callback. Sleeps only where processes of the job share processors, until a message
- * comes: ten milliseconds at most with may_sleep, else a tenth of one. */
+ * be called from a callback. After FERRY_SPIN of calls that found nothing it sleeps until a message comes, but see
+ * may_sleep; without that a tenth of a millisecond at most. */
 int ferry_progress(ferry_context_t *context);
 
 /* Progress until something happens or about microseconds have passed. May sleep.

@@ -2,6 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -27,4 +29,45 @@ int ferry_runnable(void)
         return -ENOENT;
     text[length] = '\0';
     return sscanf(text, "%*s %*s %*s %d/", &count) == 1 && count > 0 ? count : -EINVAL;
+}
+
+/* How long it is believed that processors are free, or not, before the kernel is asked again. */
+#define FREE_NS 50000u
+#define TAKEN_NS 1000000u
+
+bool ferry_processors_free(struct ferry_load *load, uint32_t processors, uint64_t now_ns)
+{
+    int runnable;
+
+    if (now_ns < load->free_until_ns || now_ns < load->taken_until_ns)
+        return now_ns < load->free_until_ns;
+    runnable = ferry_runnable();
+    if (runnable > 0 && (uint32_t) runnable <= processors)
+        load->free_until_ns = now_ns + FREE_NS;
+    else
+        load->taken_until_ns = now_ns + TAKEN_NS;
+    return now_ns < load->free_until_ns;
+}
+
+/* See proc_stat(5): user nice system idle iowait irq softirq steal; what follows is part of user and nice. */
+bool ferry_steal_time(const char *root, uint64_t *stolen, uint64_t *all)
+{
+    enum { FIELDS = 8 };
+    char path[PATH_MAX];
+    uint64_t ticks;
+    FILE *stat;
+    int read = 0;
+
+    snprintf(path, sizeof(path), "%s/proc/stat", root);
+    stat = fopen(path, "re");
+    if (!stat)
+        return false;
+    *stolen = *all = 0;
+    if (fscanf(stat, "cpu") == 0)
+        for (; read < FIELDS && fscanf(stat, "%" SCNu64, &ticks) == 1; read++) {
+            *all += ticks;
+            *stolen = ticks;
+        }
+    fclose(stat);
+    return read == FIELDS;
 }

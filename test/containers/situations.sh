@@ -352,7 +352,7 @@ bad_value() {
 mpi_t_variables() {
     container a
     FERRY_EAGER_MAX=3K passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/variables" FERRY_EAGER_MAX 3K
-    passes inside a "$programs/variables" FERRY_SPIN 50us
+    passes inside a "$programs/variables" FERRY_SPIN 1ms
 }
 
 unknown_name() {
@@ -422,6 +422,18 @@ crowd() {
     two_with_directory
     passes job a,b -n 8 "$programs/crowd" 2000
     by shm
+}
+
+# Over shared memory, the network, and both at once.
+late_rank() {
+    two_with_directory
+    container c
+    passes job a,b -n 2 "$programs/late"
+    passes job a,b -n 5 "$programs/late"
+    passes job a,b -n 2 "$programs/late" threads
+    passes job a,c -n 2 "$programs/late"
+    passes job a,c -n 2 "$programs/late" threads
+    passes job a,b,c -n 3 "$programs/late" threads
 }
 
 # ---- What dies ----

@@ -52,10 +52,16 @@ static struct ferry_place *abstract_place(void)
     return &place;
 }
 
+static const struct ferry_quota quota;
+
 static struct ferry_board *join(struct ferry_place *place, uint32_t rank)
 {
-    struct ferry_board_params params = {
-        .key = key, .nonce = nonces[rank], .rank = rank, .size = 3, .probe = probes[rank]};
+    struct ferry_board_params params = {.key = key,
+                                        .nonce = nonces[rank],
+                                        .rank = rank,
+                                        .size = 3,
+                                        .quota = &quota,
+                                        .probe = probes[rank]};
 
     return ferry_board_join(place, 3, &params);
 }
@@ -100,7 +106,7 @@ static void another_key_is_another_board(void **state)
 static void another_size_is_refused(void **state)
 {
     struct ferry_board_params params = {
-        .key = key, .nonce = nonces[1], .rank = 1, .size = 2, .probe = probes[1]};
+        .key = key, .nonce = nonces[1], .rank = 1, .size = 2, .quota = &quota, .probe = probes[1]};
     struct ferry_board *a = join(abstract_place(), 0), *b;
 
     b = ferry_board_join(abstract_place(), 3, &params);
@@ -147,8 +153,8 @@ static void resting(void **state)
     const uint64_t both[1] = {3}, second[1] = {2}, third[1] = {4};
 
     assert_int_equal(ferry_board_resting(a, both), 0);
-    ferry_board_lie_down(a);
-    ferry_board_lie_down(b);
+    assert_true(ferry_board_lie_down(a, true));
+    assert_true(ferry_board_lie_down(b, false));
     assert_int_equal(ferry_board_resting(a, both), 2);
     assert_int_equal(ferry_board_resting(b, second), 1);
     assert_int_equal(ferry_board_resting(b, third), 0);

@@ -57,7 +57,7 @@ static void defaults(void **state)
     assert_string_equal(config.log, "warn");
     assert_int_equal(config.ring_slots,
                      strtoull(row_of("FERRY_RING_SLOTS")->default_text, NULL, 10));
-    assert_int_equal(config.spin, 50);
+    assert_int_equal(config.spin, 1000);
     assert_false(config.report);
 }
 
@@ -221,7 +221,7 @@ static void environment(void **state)
     assert_string_equal(report, "");
     assert_int_equal(config.eager_max, 1024);
     assert_string_equal(config.fabric_provider, "efa");
-    assert_int_equal(config.spin, 50);
+    assert_int_equal(config.spin, 1000);
     free(report);
 }
 

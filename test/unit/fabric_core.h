@@ -188,6 +188,18 @@ ferry_peer_t *ferry_core_find_peer(ferry_context_t *context, const uint8_t nonce
     return NULL;
 }
 
+int ferry_core_watch(ferry_context_t *context, int fd)
+{
+    (void) context;
+    (void) fd;
+    return 0;
+}
+
+void ferry_core_rouse(ferry_context_t *context)
+{
+    (void) context;
+}
+
 int ferry_core_answer(struct ferry_endpoint *endpoint, uint64_t word, const void *payload,
                       size_t length)
 {

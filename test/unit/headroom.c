@@ -1,59 +1,20 @@
+#include "machine.h"
 #include "unit.h"
 
 #include "headroom.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MIB (1024ull * 1024)
-
-/* ---- A made-up machine in a temporary directory ---- */
-
-static char root[64];
-
-/* Writes a file of the machine, and the directories above it. */
-static void put(const char *path, const char *text)
-{
-    char name[PATH_MAX];
-    FILE *file;
-
-    snprintf(name, sizeof(name), "%s%s", root, path);
-    for (char *slash = strchr(name + strlen(root) + 1, '/'); slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(name, 0700) != 0)
-            assert_int_equal(errno, EEXIST);
-        *slash = '/';
-    }
-    file = fopen(name, "w");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
-}
-
-static int make_machine(void **state)
-{
-    strcpy(root, "/tmp/headroom-XXXXXX");
-    return mkdtemp(root) == NULL;
-}
-
-static int remove_machine(void **state)
-{
-    char command[128];
-
-    snprintf(command, sizeof(command), "rm -r %s", root);
-    return system(command);
-}
 
 static void put_v1(const char *folder, const char *limit, const char *usage, const char *stat)
 {
@@ -79,9 +40,6 @@ static void put_v2(const char *folder, const char *limit, const char *usage, con
     put(path, stat);
 }
 
-#define V1_MOUNT "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
-#define V1_CPU "34 31 0:31 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
-#define V2_MOUNT "41 31 0:38 / /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
 #define UNLIMITED "9223372036854771712\n"
 
 /* ---- Tests ---- */

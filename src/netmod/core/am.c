@@ -74,6 +74,7 @@ int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t he
         return peer->error;
     if (unlikely(header_length > FERRY_AM_HEADER_MAX))
         return -EMSGSIZE;
+    ferry_acts(peer->context);
     if (length == 0) {
         result = ferry_answer(endpoint, FERRY_PKT_AM, word_of(id, header_length), header,
                               header_length);

@@ -72,7 +72,7 @@ int ferry_open(const ferry_params_t *params, ferry_context_t **out)
     ferry_match_init(&context->match, params->carried_bits);
     ferry_handles_init(&context->handles);
     ferry_rma_init(context);
-    context->last_housekeeping_ns = ferry_now_ns();
+    ferry_wait_init(context);
     if (open_allowed(context, false) == -ENOMEM) {
         ferry_close(context);
         return -ENOMEM;
@@ -143,6 +143,7 @@ void ferry_close(ferry_context_t *context)
     drop_offers(context);
     ferry_rma_close(context);
     ferry_recv_close(context);
+    ferry_wait_close(context);
     for (unsigned i = 0; i < context->active_count; i++)
         context->active[i]->ops->close(context->active[i]);
     ferry_peers_free(context);
@@ -161,6 +162,7 @@ void ferry_endpoint_busy(struct ferry_endpoint *endpoint)
     endpoint->core.busy = true;
     endpoint->core.next_busy = context->busy;
     context->busy = endpoint;
+    ferry_core_rouse(context);
 }
 
 int ferry_try(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
@@ -283,10 +285,13 @@ int ferry_progress(ferry_context_t *context)
         events += push_busy(context);
     if (unlikely(context->fetching != NULL))
         events += ferry_fetch_progress(context);
-    if (events)
-        context->idle = 0;
-    else
+    if (!events) {
         ferry_idle(context);
+        return 0;
+    }
+    context->idle = 0;
+    if (unlikely(context->wait.sleepers))
+        ferry_core_rouse(context); /* what came may be for them */
     return events;
 }
 
@@ -295,9 +300,11 @@ int ferry_wait(ferry_context_t *context, uint64_t microseconds)
     uint64_t end = ferry_now_ns() + microseconds * 1000;
     int events;
 
+    context->wait.until_ns = end;
     do
         events = ferry_progress(context);
     while (!events && ferry_now_ns() < end);
+    context->wait.until_ns = 0;
     return events;
 }
 
@@ -361,11 +368,6 @@ int ferry_core_answer(struct ferry_endpoint *endpoint, uint64_t word, const void
                       size_t length)
 {
     return ferry_answer(endpoint, FERRY_PKT_TRANSPORT, word, payload, length);
-}
-
-void ferry_core_crowded(ferry_context_t *context, bool crowded)
-{
-    context->crowded = crowded;
 }
 
 /* Ends all that is to be sent to a lost endpoint. */

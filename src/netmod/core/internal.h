@@ -9,7 +9,9 @@
 
 #include "ferry.h"
 #include "handle.h"
+#include "load.h"
 #include "match.h"
+#include "quota.h"
 #include "transport.h"
 #include "wire.h"
 
@@ -106,6 +108,33 @@ struct ferry_message {
     uint8_t *data; /* behind this struct */
 };
 
+/* How this process waits; see wait.c. */
+struct ferry_wait {
+    uint64_t since_ns, last_ns; /* the wait under way began, was last seen to go on */
+    uint64_t until_ns;          /* it shall not last longer; 0: no matter */
+    uint64_t housekeeping_ns;
+    bool polling, resting; /* in this wait */
+    bool loose;            /* the last call came late after a sleep */
+    unsigned sleepers;     /* threads */
+
+    /* Who else wants the processor */
+    bool crowded;        /* the job has more processes than processors */
+    bool starved;        /* polling takes from the processor time that a cgroup leaves */
+    bool is_stolen_from; /* by the hypervisor */
+    uint32_t processors; /* of the machine */
+    struct ferry_quota quota;
+    struct ferry_load load;
+    uint64_t stolen_ticks, all_ticks, steal_ns;
+    unsigned vain; /* how often it polled in vain since it was last of use */
+    uint64_t no_poll_until_ns;
+
+    /* Descriptors that can end a sleep */
+    int epoll; /* of all of them; -1: there are none */
+    int nudge; /* one of them, for other threads of this process; or -1 */
+    struct ferry_watch *watch;
+    bool alarmed; /* one told of something, and nothing was found yet */
+};
+
 struct ferry_context {
     ferry_params_t params;
     uint8_t nonce[16];
@@ -125,13 +154,9 @@ struct ferry_context {
         bool used;
         uint8_t key[FERRY_KEY_SIZE], id[8];
     } job, invitations[FERRY_INVITATIONS_MAX];
-    bool unsaid; /* some peer is lost, and the user does not know */
-    uint64_t last_housekeeping_ns, idle_since_ns, last_idle_ns;
-    uint32_t idle;
-    /* In a job of more processes than processors: */
-    bool crowded, polling; /* this is one; polls although it is */
-    unsigned vain;         /* how often it polled in vain since it was last of use */
-    uint64_t no_poll_until_ns;
+    bool unsaid;   /* some peer is lost, and the user does not know */
+    uint32_t idle; /* calls of progress without events, in a row */
+    struct ferry_wait wait;
 };
 
 /* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */
@@ -160,8 +185,18 @@ static inline void *ferry_handle_find(ferry_context_t *context, enum ferry_handl
 
 /* ---- wait.c ---- */
 
+void ferry_wait_init(ferry_context_t *context);
+/* To be called before the transports are closed. */
+void ferry_wait_close(ferry_context_t *context);
+
 /* Nothing to do: after a while lets others have the processor, and looks for the dead now and then. */
 void ferry_idle(ferry_context_t *context);
+
+/* The program did something: if it waits hereafter, that is another wait. */
+static inline void ferry_acts(ferry_context_t *context)
+{
+    context->idle = 0;
+}
 
 /* Whether other processes of the job wait for the processor that this one polls on. */
 bool ferry_is_crowded(ferry_context_t *context);

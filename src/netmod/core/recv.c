@@ -142,6 +142,7 @@ static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
     else
         context->fetching = op;
     context->last_fetch = op;
+    ferry_core_rouse(context);
 }
 
 /* Begins to receive an offered message. Returns as a posting call does. */
@@ -232,6 +233,7 @@ int ferry_recv(ferry_context_t *context, uint64_t match, uint64_t ignore, void *
     struct ferry_recv_op *op = recv_op(request);
     struct ferry_unexpected *found;
 
+    ferry_acts(context);
     op->buffer = buffer;
     op->room = length;
     op->handle = 0;

@@ -134,6 +134,7 @@ int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, siz
                  !endpoint->ops->send_eager || endpoint->core.lost ||
                  (endpoint->held && length > FERRY_TINY)))
         return -EAGAIN;
+    ferry_acts(peer->context);
     return endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
 }
 
@@ -147,6 +148,7 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
 
     if (unlikely(!endpoint))
         return peer->error;
+    ferry_acts(peer->context);
     *op = (struct ferry_send_op){.pending.finish = ferry_send_finish,
                                  .endpoint = endpoint,
                                  .buffer = buffer,

@@ -18,6 +18,7 @@
 
 struct ferry_transport;
 struct ferry_endpoint;
+struct ferry_quota;
 
 /* The bytes that are sent after a packet's head: a few of the protocol's own, then user data. */
 struct ferry_payload {
@@ -87,9 +88,17 @@ struct ferry_transport_ops {
     /* Takes in what has arrived; a bounded number of packets. Returns the number of events. */
     int (*progress)(struct ferry_transport *transport);
 
-    /* Sleeps until something arrives by this transport, or microseconds have passed. Returns at once
-     * where something has arrived already. Optional. */
+    /* Where transport->sleeps: sleeps until something arrives by this transport, until rouse(), or until
+     * microseconds have passed. Calls ferry_core_falls_asleep() when it is sure to notice a rouse(), and
+     * ferry_core_release() around the sleep itself. Returns at once where something has arrived. */
     void (*sleep)(struct ferry_transport *transport, unsigned microseconds);
+    /* Ends the sleep of all threads of this process. Thread-safe. */
+    void (*rouse)(struct ferry_transport *transport);
+
+    /* Asked before a sleep: for how long progress() need not be called, in microseconds, unless a descriptor
+     * that was told to ferry_core_watch() can be read. The next progress() must look. Optional where the
+     * transport sleeps. */
+    unsigned (*patience)(struct ferry_transport *transport);
 
     /* Whether the processes of the job that share processors with this one, and do not sleep, are more
      * than those processors. A hint; cheap. Optional. */
@@ -109,6 +118,7 @@ struct ferry_transport_ops {
 struct ferry_transport {
     const struct ferry_transport_ops *ops;
     ferry_context_t *context;
+    bool sleeps; /* its peers can wake this process */
 };
 
 struct ferry_pending;
@@ -147,8 +157,27 @@ int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head 
 int ferry_core_answer(struct ferry_endpoint *endpoint, uint64_t word, const void *payload,
                       size_t length);
 
-/* Tells whether processes of the job share processors, so that whoever waits must let others run. */
-void ferry_core_crowded(ferry_context_t *context, bool crowded);
+/* ---- Waiting ---- */
+
+/* Tells whether the processes of the job that share processors are more than these, so that whoever waits must
+ * let others run; and how many share the quota of processor time with this one, itself counted. */
+void ferry_core_shares(ferry_context_t *context, bool crowded, uint32_t in_quota);
+const struct ferry_quota *ferry_core_quota(ferry_context_t *context);
+
+/* While fd can be read, progress() has something to do. It may be closed without a word.
+ * Errors: negative errno. */
+int ferry_core_watch(ferry_context_t *context, int fd);
+
+/* See ferry_transport_ops.sleep. Release gives other threads the context, where there are any, until acquire;
+ * false: acquire must not be called. microseconds are made fewer where others may have to wait. */
+void ferry_core_falls_asleep(ferry_context_t *context);
+bool ferry_core_release(ferry_context_t *context, unsigned *microseconds);
+void ferry_core_acquire(ferry_context_t *context);
+
+/* Wakes other threads of this process that sleep in progress: there is something that one may wait for. */
+void ferry_core_rouse(ferry_context_t *context);
+
+/* ---- Lost peers ---- */
 
 /* The endpoint is gone for good: all its requests end with error, the user is told why. The
  * transport keeps the memory of the endpoint until close(). */

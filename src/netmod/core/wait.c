@@ -1,30 +1,55 @@
 /*
- * Waiting: what progress does when there is nothing to do.
+ * Waiting: what progress does when there is nothing to do. It polls for a while, then sleeps until somebody
+ * wakes it, with a look around now and then.
+ *
+ * Progress can't know whether its caller waits for a message, or only looks for one between two steps of
+ * something else. So a sleep is short against the time that was waited already (PART): whatever else the
+ * caller waits for is late by no more than that part.
  */
-#include <sched.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
 #include "internal.h"
+#include "watch.h"
 
-/* Idle polls between two looks at the clock, and while processes share processors, before one
- * lets others run. Reading the clock costs about ten polls. */
+/* Idle polls between two looks at the clock, which cost about ten polls; fewer where others may want the
+ * processor. Powers of two. */
 #define POLLS_PER_LOOK 64
 #define POLLS_WHEN_CROWDED 8
 
 /* Idle calls further apart than this come from a program that computes in between: it is not waiting. */
 #define GAP_NS 5000
 
+/* For how long it polls at most in a job of more processes than processors, and where polling takes from the
+ * processor time that the process has: about what it costs to be woken. */
+#define SPIN_CROWDED_NS 50000u
+#define SPIN_STARVED_NS 20000u
+
 /* For how long a process does not poll after it did so in vain: doubled so many times at most. */
 #define VAIN_NS 1000000u
 #define VAIN_MAX 5
 
-/* How long a process sleeps before it looks around by itself, microseconds: longest, and where something
- * that it waits for can't wake it. */
-#define SLEEP_US 10000
+/* A sleep lasts this part of the time waited; not less than the second or (where many want the processor) the
+ * third, so that it is worth its cost, and not more than the last, microseconds. */
+#define PART 4
+#define SLEEP_LEAST_US 50
+#define SLEEP_LEAST_CROWDED_US 1000
+#define SLEEP_MOST_US 100000
+
+/* The most where something that is waited for can't wake: room in a full ring; a copy that goes on; a
+ * descriptor that told of something that then was not there. */
+#define SLEEP_FULL_US 1000
 #define SLEEP_SHORT_US 100
+#define SLEEP_ALARMED_US 200
 
 #define HOUSEKEEPING_NS 100000000u
+
+/* ---- Rare work ---- */
 
 /* Peers to which no connection could be begun. */
 static void say_lost(ferry_context_t *context)
@@ -36,97 +61,322 @@ static void say_lost(ferry_context_t *context)
                                  "no connection to it can be made");
 }
 
+/* From this part of the processors' time on, what the hypervisor takes of it counts; looked at so often. */
+#define STEAL_PART 20u
+#define STEAL_NS 1000000000u
+
+static void look_at_steal(struct ferry_wait *wait, uint64_t now)
+{
+    uint64_t stolen, all;
+
+    if (now - wait->steal_ns < STEAL_NS || !ferry_steal_time("", &stolen, &all))
+        return;
+    wait->is_stolen_from = wait->steal_ns &&
+                           (stolen - wait->stolen_ticks) * STEAL_PART > all - wait->all_ticks;
+    wait->stolen_ticks = stolen;
+    wait->all_ticks = all;
+    wait->steal_ns = now;
+}
+
 static void housekeep(ferry_context_t *context, uint64_t now)
 {
-    context->last_housekeeping_ns = now;
+    context->wait.housekeeping_ns = now;
     if (context->unsaid)
         say_lost(context);
+    look_at_steal(&context->wait, now);
     for (unsigned i = 0; i < context->active_count; i++)
         if (context->active[i]->ops->housekeep)
             context->active[i]->ops->housekeep(context->active[i]);
 }
 
-/* Gives the processor to others that share it. sched_yield() alone would not: launchers make each process
- * a session of its own, and Linux shares processors between sessions first (autogroup). */
-static void make_room(ferry_context_t *context)
-{
-    struct ferry_transport *transport = context->active[0];
-    bool alone = context->active_count == 1 && !context->busy && !context->fetching;
+/* ---- Polling ---- */
 
-    if (transport->ops->sleep)
-        transport->ops->sleep(transport,
-                              context->params.may_sleep && alone ? SLEEP_US : SLEEP_SHORT_US);
-    else
-        sched_yield();
+void ferry_wait_init(ferry_context_t *context)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+    context->wait = (struct ferry_wait){
+        .housekeeping_ns = ferry_now_ns(),
+        .epoll = -1,
+        .nudge = -1,
+        .quota = ferry_quota(""),
+        .processors = processors > 0 ? (uint32_t) processors : 1,
+    };
+    ferry_core_shares(context, false, 1);
+}
+
+void ferry_wait_close(ferry_context_t *context)
+{
+    if (context->wait.watch)
+        ferry_watch_close(context->wait.watch);
+    if (context->wait.epoll >= 0)
+        close(context->wait.epoll);
+    if (context->wait.nudge >= 0)
+        close(context->wait.nudge);
+    context->wait.watch = NULL;
+    context->wait.epoll = context->wait.nudge = -1;
+}
+
+const struct ferry_quota *ferry_core_quota(ferry_context_t *context)
+{
+    return &context->wait.quota;
+}
+
+void ferry_core_shares(ferry_context_t *context, bool crowded, uint32_t in_quota)
+{
+    struct ferry_wait *wait = &context->wait;
+
+    wait->crowded = crowded;
+    wait->starved = wait->quota.milli && wait->quota.milli < in_quota * 1000u;
 }
 
 bool ferry_is_crowded(ferry_context_t *context)
 {
     struct ferry_transport *transport = context->active[0];
 
-    return context->crowded && (!transport->ops->crowded || transport->ops->crowded(transport));
+    return context->wait.starved || (context->wait.crowded && (!transport->ops->crowded ||
+                                                               transport->ops->crowded(transport)));
 }
 
-/* Polls for so long while it is allowed to; not again for a while when that was in vain, which is what it
- * is when the awaited process waits for this very processor. Returns whether to go on polling. */
+static uint64_t spin_ns(const struct ferry_wait *wait)
+{
+    uint64_t spin = ferry_config()->spin * 1000;
+    uint64_t most = wait->starved || wait->is_stolen_from ? SPIN_STARVED_NS
+                    : wait->crowded                       ? SPIN_CROWDED_NS
+                                                          : spin;
+
+    return spin < most ? spin : most;
+}
+
+/* Whether polling takes the processor from nobody. */
+static bool has_room(ferry_context_t *context, uint64_t now)
+{
+    struct ferry_wait *wait = &context->wait;
+
+    if (wait->crowded)
+        return !ferry_is_crowded(context);
+    /* Nobody of this job wants it: most waits are over before it pays to ask whether others do. */
+    return now - wait->since_ns < SPIN_CROWDED_NS ||
+           ferry_processors_free(&wait->load, wait->processors, now);
+}
+
+/* Polls for so long while it is allowed to. Not again for a while when that was in vain, which is what it
+ * is when the awaited process waits for this very processor. Returns whether to go on polling. While the
+ * others sleep there is room to poll: to be woken takes long where the processor fell idle meanwhile, in a
+ * virtual machine 50 us and more. */
 static bool may_poll_on(ferry_context_t *context, uint64_t now)
 {
-    if (now < context->no_poll_until_ns)
+    struct ferry_wait *wait = &context->wait;
+
+    if (now < wait->no_poll_until_ns)
         return false;
-    if (now - context->idle_since_ns > ferry_config()->spin * 1000) {
-        if (context->polling) {
-            context->no_poll_until_ns = now + (VAIN_NS << context->vain);
-            context->vain += context->vain < VAIN_MAX;
+    if (now - wait->since_ns > spin_ns(wait)) {
+        if (wait->polling && wait->crowded) {
+            wait->no_poll_until_ns = now + (VAIN_NS << wait->vain);
+            wait->vain += wait->vain < VAIN_MAX;
         }
-        context->polling = false;
+        wait->polling = false;
         return false;
     }
-    context->polling = !ferry_is_crowded(context);
-    return context->polling;
+    wait->polling = has_room(context, now);
+    return wait->polling;
 }
 
-/* Nothing to do, in a job of more processes than processors. Only calls that follow each other closely are
- * a program's waiting. While the others sleep there is room to poll: to be woken takes long where the
- * processor fell idle meanwhile, in a virtual machine 50 us and more. */
-static void idle_in_crowd(ferry_context_t *context)
-{
-    uint64_t now = ferry_now_ns();
+/* ---- Sleeping ---- */
 
-    if (now - context->last_idle_ns > GAP_NS)
-        context->idle = 1;
-    context->last_idle_ns = now;
-    if (context->idle == 1) {
-        context->idle_since_ns = now;
-        if (context->polling) /* and something came */
-            context->vain = 0;
-        context->polling = false;
-    }
-    if (context->idle <= POLLS_WHEN_CROWDED)
+int ferry_core_watch(ferry_context_t *context, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (context->wait.epoll < 0)
+        context->wait.epoll = epoll_create1(EPOLL_CLOEXEC);
+    return context->wait.epoll < 0 || epoll_ctl(context->wait.epoll, EPOLL_CTL_ADD, fd, &event)
+               ? -errno
+               : 0;
+}
+
+/* The transport in whose memory the process sleeps, if there is one. */
+static struct ferry_transport *sleeper(ferry_context_t *context)
+{
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->sleeps)
+            return context->active[i];
+    return NULL;
+}
+
+static void rouse(void *arg)
+{
+    struct ferry_transport *transport = arg;
+
+    transport->ops->rouse(transport);
+}
+
+void ferry_core_rouse(ferry_context_t *context)
+{
+    struct ferry_transport *transport = sleeper(context);
+    const uint64_t one = 1;
+
+    if (!context->wait.sleepers)
         return;
-    if (!may_poll_on(context, now)) {
-        make_room(context);
-        context->last_idle_ns = ferry_now_ns();
-    }
-    if (context->last_idle_ns - context->last_housekeeping_ns > HOUSEKEEPING_NS)
-        housekeep(context, context->last_idle_ns);
+    if (transport)
+        rouse(transport);
+    else if (context->wait.nudge >= 0)
+        while (write(context->wait.nudge, &one, sizeof(one)) < 0 && errno == EINTR)
+            ;
+}
+
+/* Who sleeps in shared memory has somebody else watch the descriptors. */
+static struct ferry_watch *watch_of(ferry_context_t *context)
+{
+    struct ferry_wait *wait = &context->wait;
+
+    if (!wait->watch && wait->epoll >= 0)
+        wait->watch = ferry_watch_open(wait->epoll, rouse, sleeper(context));
+    return wait->watch;
+}
+
+void ferry_core_falls_asleep(ferry_context_t *context)
+{
+    struct ferry_watch *watch = context->wait.alarmed ? NULL : watch_of(context);
+
+    if (watch)
+        ferry_watch_arm(watch);
+}
+
+bool ferry_core_release(ferry_context_t *context, unsigned *microseconds)
+{
+    const ferry_params_t *params = &context->params;
+
+    if (!params->unlock)
+        return false;
+    if (params->unlock(params->user))
+        return true;
+    if (*microseconds > SLEEP_SHORT_US)
+        *microseconds = SLEEP_SHORT_US;
+    return false;
+}
+
+void ferry_core_acquire(ferry_context_t *context)
+{
+    context->params.lock(context->params.user);
+}
+
+static void limit(uint64_t *microseconds, uint64_t most)
+{
+    if (*microseconds > most)
+        *microseconds = most;
+}
+
+static unsigned sleep_us(ferry_context_t *context, bool in_memory, uint64_t now)
+{
+    struct ferry_wait *wait = &context->wait;
+    uint64_t us = (now - wait->since_ns) / 1000 / PART;
+    uint64_t least = wait->crowded || wait->starved ? SLEEP_LEAST_CROWDED_US : SLEEP_LEAST_US;
+
+    if (us < least)
+        us = least;
+    limit(&us, SLEEP_MOST_US);
+    if (wait->until_ns)
+        limit(&us, now < wait->until_ns ? (wait->until_ns - now) / 1000 + 1 : 0);
+    if (context->busy)
+        limit(&us, SLEEP_FULL_US);
+    if (!context->params.may_sleep || context->fetching)
+        limit(&us, SLEEP_SHORT_US);
+    if (wait->alarmed || (in_memory && wait->epoll >= 0 && !watch_of(context)))
+        limit(&us, SLEEP_ALARMED_US);
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->ops->patience)
+            limit(&us, context->active[i]->ops->patience(context->active[i]));
+    return (unsigned) us;
+}
+
+/* By which other threads of this process wake one that sleeps on descriptors. */
+static void open_nudge(ferry_context_t *context)
+{
+    struct ferry_wait *wait = &context->wait;
+
+    if (!context->params.unlock || wait->nudge >= 0)
+        return;
+    wait->nudge = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wait->nudge >= 0)
+        ferry_core_watch(context, wait->nudge);
+}
+
+/* A descriptor that tells of what then is not there must not keep the process awake. */
+static void sleep_on_descriptors(ferry_context_t *context, unsigned microseconds)
+{
+    struct ferry_wait *wait = &context->wait;
+    struct timespec timeout;
+    struct pollfd fd;
+    uint64_t nudges;
+    bool released;
+
+    open_nudge(context);
+    fd = (struct pollfd){.fd = wait->alarmed ? -1 : wait->epoll, .events = POLLIN};
+    released = ferry_core_release(context, &microseconds);
+    timeout = (struct timespec){.tv_nsec = microseconds * 1000L};
+    if (ppoll(&fd, 1, &timeout, NULL) <= 0)
+        fd.revents = 0;
+    if (released)
+        ferry_core_acquire(context);
+    wait->alarmed = fd.revents && (wait->nudge < 0 || read(wait->nudge, &nudges, 8) < 0);
+}
+
+static void rest(ferry_context_t *context, uint64_t now)
+{
+    struct ferry_transport *transport = sleeper(context);
+    unsigned microseconds = sleep_us(context, transport, now);
+
+    if (!microseconds)
+        return;
+    context->wait.sleepers++;
+    if (transport)
+        transport->ops->sleep(transport, microseconds);
+    else
+        sleep_on_descriptors(context, microseconds);
+    context->wait.sleepers--;
+}
+
+/* ---- Both ---- */
+
+static void begin(struct ferry_wait *wait, uint64_t now)
+{
+    wait->since_ns = now;
+    if (wait->polling) /* and something came */
+        wait->vain = 0;
+    wait->polling = wait->resting = wait->loose = wait->alarmed = false;
+}
+
+/* Whether this is the same wait as at the last look. After a sleep one call may be late: nothing is in the
+ * processor's caches. */
+static bool is_going_on(struct ferry_wait *wait, uint64_t now, uint32_t polls)
+{
+    bool late = now - wait->last_ns > GAP_NS * (wait->resting ? 1 : polls);
+    bool was_loose = wait->loose;
+
+    wait->loose = late && wait->resting && !was_loose;
+    return !late || wait->loose;
 }
 
 void ferry_idle(ferry_context_t *context)
 {
+    struct ferry_wait *wait = &context->wait;
+    uint32_t polls = wait->crowded || wait->starved ? POLLS_WHEN_CROWDED : POLLS_PER_LOOK;
     uint64_t now;
 
-    context->idle++;
-    if (context->crowded) {
-        idle_in_crowd(context);
-        return;
-    }
-    if (context->idle % POLLS_PER_LOOK)
+    if ((++context->idle & (polls - 1)) && !wait->resting)
         return;
     now = ferry_now_ns();
-    if (context->idle == POLLS_PER_LOOK)
-        context->idle_since_ns = now;
-    else if (now - context->idle_since_ns > ferry_config()->spin * 1000)
-        sched_yield();
-    if (now - context->last_housekeeping_ns > HOUSEKEEPING_NS)
+    if (context->idle <= polls || !is_going_on(wait, now, polls))
+        begin(wait, now);
+    wait->last_ns = now;
+    if (wait->loose)
+        return;
+    if (now - wait->housekeeping_ns > HOUSEKEEPING_NS)
         housekeep(context, now);
+    if (may_poll_on(context, now))
+        return;
+    wait->resting = true;
+    rest(context, now);
+    wait->last_ns = ferry_now_ns();
 }

@@ -229,8 +229,10 @@ static void find_descriptor(struct ferry_fabric_endpoint *endpoint)
     if (!fi_getname(&endpoint->ep->fid, &own, &length) &&
         !fi_getpeer(endpoint->ep, &other, &other_length))
         endpoint->fd = ferry_descriptor_between(&own, &other);
-    if (endpoint->fd >= 0)
-        ferry_descriptor_watch(endpoint->fd);
+    if (endpoint->fd < 0)
+        return;
+    ferry_descriptor_watch(endpoint->fd);
+    endpoint->watched = !ferry_core_watch(endpoint->base.transport->context, endpoint->fd);
 }
 
 static void on_connected(struct ferry_fabric_endpoint *endpoint, const struct fi_eq_cm_entry *entry,

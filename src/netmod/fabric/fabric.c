@@ -5,6 +5,7 @@
  * other who they are; only then libfabric, loaded in the background, connects them.
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +57,8 @@ static int start(struct ferry_fabric *fabric)
         return error;
     fabric->listener = ferry_door_listen(&fabric->sites, choice[0] && fabric->sites.count == 1);
     error = fabric->listener < 0 ? fabric->listener : watch_listener(fabric);
+    if (!error)
+        error = ferry_core_watch(fabric->base.context, fabric->epoll);
     if (!error) {
         error = ferry_library_open(&fabric->library, config->fabric_provider);
         fabric->loading = !error;
@@ -253,6 +256,29 @@ static void fabric_housekeep(struct ferry_transport *transport)
     }
 }
 
+/* Where a timer runs, or only libfabric knows what is waited for. */
+#define PATIENCE_US 1000
+
+static unsigned fabric_patience(struct ferry_transport *transport)
+{
+    struct ferry_fabric *fabric = ferry_fabric_of(transport);
+
+    fabric->rest = 0;
+    if (!ferry_link_empty(&fabric->meeting) || fabric->stranger_count || fabric->opening ||
+        fabric->ending || fabric->stalled || (fabric->self && fabric->self->first))
+        return PATIENCE_US;
+    for (struct ferry_link *link = fabric->endpoints.next; link != &fabric->endpoints;
+         link = link->next) {
+        struct ferry_fabric_endpoint *endpoint = ferry_container(link, struct ferry_fabric_endpoint,
+                                                                 link);
+
+        if (endpoint->state == FERRY_FABRIC_UP && endpoint != fabric->self &&
+            (endpoint->sends || !endpoint->watched))
+            return PATIENCE_US;
+    }
+    return UINT_MAX;
+}
+
 static bool fabric_flushed(struct ferry_transport *transport)
 {
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
@@ -282,6 +308,7 @@ const struct ferry_transport_ops ferry_fabric_ops = {
     .send_eager = ferry_fabric_send_eager,
     .hold = ferry_fabric_hold,
     .progress = fabric_progress,
+    .patience = fabric_patience,
     .housekeep = fabric_housekeep,
     .flushed = fabric_flushed,
     .describe = fabric_describe,

@@ -28,6 +28,7 @@ int ferry_self_send(struct ferry_fabric_endpoint *endpoint, const struct ferry_h
         endpoint->first = buffer;
     endpoint->last = buffer;
     endpoint->receives++;
+    ferry_core_rouse(endpoint->base.transport->context);
     return 0;
 }
 

@@ -1,82 +1,30 @@
-#include "board.h"
-
+/*
+ * Boards: making and joining them, their memory, telling others where rings are.
+ */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
-#include <pthread.h>
-#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "auth.h"
 #include "config.h"
 #include "fault.h"
+#include "fence.h"
 #include "headroom.h"
-#include "link.h"
+#include "layout.h"
 #include "list.h"
 #include "log.h"
 
 #define PAGE 4096u
-#define MAGIC 0x3230596572726546u /* "FerrY02" */
+#define MAGIC 0x3330596572726546u /* "FerrY03" */
 
 /* Sparse: only what is taken costs memory. */
 #define BOARD_SIZE ((uint64_t) 1 << 42)
 
-enum { ABSENT, JOINED, LEFT };
-
-/* ---- In the segment ---- */
-
-struct member {
-    uint8_t nonce[16];
-    uint8_t probe[16];
-    uint64_t probe_address;
-    _Atomic uint32_t state;
-    cpu_set_t cpus;
-    alignas(64) _Atomic uint32_t knocks;
-    alignas(64) _Atomic uint32_t asleep; /* a futex */
-    alignas(64) _Atomic uint32_t beats;  /* in a line that nobody else writes, and few read */
-};
-
-struct head {
-    uint64_t magic;
-    uint64_t size;
-    uint32_t members;
-    uint32_t id;
-    uint64_t preference;
-    alignas(64) _Atomic uint64_t taken; /* everything below is in use */
-    alignas(64) struct member member[];
-};
-
-/* ---- In this process ---- */
-
-struct ferry_board {
-    struct ferry_link link; /* all boards of the process */
-    struct ferry_place *place;
-    struct ferry_meet_door *door; /* NULL: somebody else's, or closed */
-    enum ferry_segment_kind kind;
-    bool named; /* this process made the name */
-    char name[FERRY_NAME_SIZE];
-    int fd;
-    uint64_t size;
-    uint32_t rank, members;
-    uint32_t id;
-    uint64_t preference;
-    struct head *head;
-    size_t head_length;
-    _Atomic uint64_t *resting; /* a set of members, behind the last of head */
-    _Atomic uint64_t *rows;    /* rows[to * stride + from]: what `from` told `to` */
-    size_t rows_offset, row_stride, rows_length;
-    uint64_t heap;
-    _Atomic bool faulted;
-    uint32_t beats;
-};
-
-static pthread_mutex_t boards_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct ferry_link boards = {&boards, &boards};
+pthread_mutex_t ferry_boards_lock = PTHREAD_MUTEX_INITIALIZER;
+struct ferry_link ferry_boards = {&ferry_boards, &ferry_boards};
 
 static size_t pages(size_t length)
 {
@@ -86,7 +34,8 @@ static size_t pages(size_t length)
 static void set_layout(struct ferry_board *board, uint32_t members)
 {
     board->members = members;
-    board->head_length = pages(sizeof(struct head) + members * sizeof(struct member) +
+    board->head_length = pages(sizeof(struct ferry_board_head) +
+                               members * sizeof(struct ferry_member) +
                                FERRY_BOARD_SET(members) * sizeof(uint64_t));
     board->rows_offset = board->head_length;
     board->row_stride = pages(members * sizeof(uint64_t)) / sizeof(uint64_t);
@@ -109,52 +58,15 @@ static int lock_alive(const struct ferry_board *board)
 
 static void lock_others_again(void)
 {
-    for (struct ferry_link *link = boards.next; link != &boards; link = link->next)
+    for (struct ferry_link *link = ferry_boards.next; link != &ferry_boards; link = link->next)
         lock_alive(ferry_container(link, struct ferry_board, link));
 }
 
 void ferry_boards_lock_again(void)
 {
-    pthread_mutex_lock(&boards_lock);
+    pthread_mutex_lock(&ferry_boards_lock);
     lock_others_again();
-    pthread_mutex_unlock(&boards_lock);
-}
-
-/* A process does not see its own locks. */
-static bool is_own(const struct ferry_board *board, uint32_t rank)
-{
-    bool own = false;
-
-    pthread_mutex_lock(&boards_lock);
-    for (struct ferry_link *link = boards.next; link != &boards; link = link->next) {
-        struct ferry_board *other = ferry_container(link, struct ferry_board, link);
-
-        own = own || (other->id == board->id && other->rank == rank);
-    }
-    pthread_mutex_unlock(&boards_lock);
-    return own;
-}
-
-enum ferry_liveness ferry_board_liveness(const struct ferry_board *board, uint32_t rank, int *pid)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = rank, .l_len = 1};
-    uint32_t state;
-
-    if (is_own(board, rank)) {
-        if (pid)
-            *pid = getpid();
-        return FERRY_ALIVE;
-    }
-    if (pid)
-        *pid = 0;
-    if (fcntl(board->fd, F_GETLK, &lock) || lock.l_type != F_UNLCK) {
-        if (pid && lock.l_pid > 0)
-            *pid = lock.l_pid;
-        return FERRY_ALIVE;
-    }
-    /* Read after the lock, since whoever leaves says so first. */
-    state = atomic_load(&board->head->member[rank].state);
-    return state == JOINED ? FERRY_DEAD : FERRY_LEFT;
+    pthread_mutex_unlock(&ferry_boards_lock);
 }
 
 /* ---- Making and joining ---- */
@@ -208,7 +120,7 @@ static uint64_t segment_size(void)
 /* Writes what a new board begins with. */
 static int initialize(struct ferry_board *board, unsigned place_index)
 {
-    struct head *head;
+    struct ferry_board_head *head;
     int error;
 
     error = ferry_segment_check(board->fd, board->kind, &board->size);
@@ -276,7 +188,7 @@ static void unmake(struct ferry_board *board)
 
 static int adopt(struct ferry_board *board)
 {
-    const struct head *head;
+    const struct ferry_board_head *head;
     int error = ferry_segment_check(board->fd, board->kind, &board->size);
 
     if (!error && board->size < board->heap)
@@ -334,7 +246,7 @@ static int meet(struct ferry_board *board, enum ferry_segment_kind kind, unsigne
 
 static void enroll(struct ferry_board *board, const struct ferry_board_params *params)
 {
-    struct member *self = &board->head->member[board->rank];
+    struct ferry_member *self = &board->head->member[board->rank];
 
     board->id = board->head->id;
     board->preference = board->head->preference;
@@ -342,11 +254,13 @@ static void enroll(struct ferry_board *board, const struct ferry_board_params *p
     memcpy(self->probe, params->probe, sizeof(self->probe));
     self->probe_address = (uintptr_t) params->probe;
     sched_getaffinity(0, sizeof(self->cpus), &self->cpus);
-    pthread_mutex_lock(&boards_lock);
+    self->has_fence = ferry_fence_register();
+    self->quota = *params->quota;
+    pthread_mutex_lock(&ferry_boards_lock);
     lock_alive(board);
-    ferry_link_append(&boards, &board->link);
-    pthread_mutex_unlock(&boards_lock);
-    atomic_store(&self->state, JOINED);
+    ferry_link_append(&ferry_boards, &board->link);
+    pthread_mutex_unlock(&ferry_boards_lock);
+    atomic_store(&self->state, FERRY_MEMBER_JOINED);
 }
 
 struct ferry_board *ferry_board_join(struct ferry_place *place, unsigned place_index,
@@ -386,126 +300,13 @@ void ferry_board_settle(struct ferry_board *board)
 void ferry_board_leave(struct ferry_board *board)
 {
     ferry_board_settle(board);
-    atomic_store(&board->head->member[board->rank].state, LEFT);
-    pthread_mutex_lock(&boards_lock);
+    atomic_store(&board->head->member[board->rank].state, FERRY_MEMBER_LEFT);
+    pthread_mutex_lock(&ferry_boards_lock);
     ferry_link_remove(&board->link);
     unmake(board);
     lock_others_again();
-    pthread_mutex_unlock(&boards_lock);
+    pthread_mutex_unlock(&ferry_boards_lock);
     free(board);
-}
-
-/* ---- Members ---- */
-
-uint32_t ferry_board_id(const struct ferry_board *board)
-{
-    return board->id;
-}
-
-uint64_t ferry_board_preference(const struct ferry_board *board)
-{
-    return board->preference;
-}
-
-bool ferry_board_has(const struct ferry_board *board, uint32_t rank, const uint8_t nonce[16])
-{
-    const struct member *member = &board->head->member[rank];
-
-    return rank < board->members && atomic_load(&member->state) == JOINED &&
-           !memcmp(member->nonce, nonce, sizeof(member->nonce));
-}
-
-uint64_t ferry_board_probe(const struct ferry_board *board, uint32_t rank, uint8_t probe[16])
-{
-    const struct member *member = &board->head->member[rank];
-
-    memcpy(probe, member->probe, sizeof(member->probe));
-    return member->probe_address;
-}
-
-void ferry_board_beat(struct ferry_board *board)
-{
-    atomic_store_explicit(&board->head->member[board->rank].beats, ++board->beats,
-                          memory_order_relaxed);
-}
-
-uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank)
-{
-    return atomic_load_explicit(&board->head->member[rank].beats, memory_order_relaxed);
-}
-
-/* ---- Sleeping: the sleeper writes asleep and then looks for messages, whoever wakes writes messages and
- * then looks at asleep; the fences make sure that one of them sees the other. ---- */
-
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
-                  const struct timespec *timeout)
-{
-    return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
-}
-
-static void mark_resting(struct ferry_board *board, uint32_t rank, bool resting)
-{
-    _Atomic uint64_t *word = &board->resting[rank / 64];
-    uint64_t bit = (uint64_t) 1 << rank % 64;
-
-    if (!(atomic_load_explicit(word, memory_order_relaxed) & bit) == !resting)
-        return;
-    if (resting)
-        atomic_fetch_or_explicit(word, bit, memory_order_relaxed);
-    else
-        atomic_fetch_and_explicit(word, ~bit, memory_order_relaxed);
-}
-
-uint32_t ferry_board_resting(const struct ferry_board *board, const uint64_t *set)
-{
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < FERRY_BOARD_SET(board->members); i++)
-        count += (uint32_t) __builtin_popcountll(
-            atomic_load_explicit(&board->resting[i], memory_order_relaxed) & set[i]);
-    return count;
-}
-
-void ferry_board_lie_down(struct ferry_board *board)
-{
-    mark_resting(board, board->rank, true);
-    atomic_store(&board->head->member[board->rank].asleep, 1);
-    atomic_thread_fence(memory_order_seq_cst);
-}
-
-void ferry_board_sleep(struct ferry_board *board, unsigned microseconds)
-{
-    struct timespec timeout = {.tv_sec = microseconds / 1000000,
-                               .tv_nsec = microseconds % 1000000 * 1000L};
-
-    /* Not a private futex: the processes meet at the memory behind it. */
-    futex(&board->head->member[board->rank].asleep, FUTEX_WAIT, 1, &timeout);
-}
-
-void ferry_board_get_up(struct ferry_board *board, bool to_work)
-{
-    _Atomic uint32_t *asleep = &board->head->member[board->rank].asleep;
-
-    if (atomic_load_explicit(asleep, memory_order_relaxed))
-        atomic_store_explicit(asleep, 0, memory_order_relaxed);
-    if (to_work)
-        mark_resting(board, board->rank, false);
-}
-
-void ferry_board_wake(struct ferry_board *board, uint32_t rank)
-{
-    _Atomic uint32_t *asleep = &board->head->member[rank].asleep;
-
-    atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_load_explicit(asleep, memory_order_relaxed) || !atomic_exchange(asleep, 0))
-        return;
-    mark_resting(board, rank, false);
-    futex(asleep, FUTEX_WAKE, 1, NULL);
-}
-
-void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus)
-{
-    *cpus = board->head->member[rank].cpus;
 }
 
 const struct ferry_place *ferry_board_place(const struct ferry_board *board)
@@ -581,7 +382,7 @@ int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
     if (error)
         return error;
     atomic_store(&board->rows[index], number);
-    atomic_fetch_add(&board->head->member[to].knocks, 1);
+    atomic_fetch_add(&board->head->member[to].knocks, 1); /* and a fence */
     ferry_board_wake(board, to);
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #include "meet.h"
 #include "place.h"
+#include "quota.h"
 #include "segment.h"
 
 struct ferry_board;
@@ -22,6 +23,7 @@ struct ferry_board_params {
     const uint8_t *key;   /* the job's */
     const uint8_t *nonce; /* this process's */
     uint32_t rank, size;
+    const struct ferry_quota *quota; /* of processor time, which this process is subject to */
     const void
         *probe; /* 16 bytes of private memory, by which others test whether they can read it */
 };
@@ -64,8 +66,10 @@ uint32_t ferry_board_beats(const struct ferry_board *board, uint32_t rank);
 /* Going to sleep: ferry_board_lie_down(), then one more look whether anything has arrived, then
  * ferry_board_sleep(), which returns when another member called ferry_board_wake() after the first
  * step, or when microseconds have passed; then ferry_board_get_up(): to_work, or only to look around and
- * lie down again, in between which the member counts as resting still. */
-void ferry_board_lie_down(struct ferry_board *board);
+ * lie down again, in between which the member counts as resting still.
+ * for_all: with a fence for those who leave theirs out. False: they may not notice; sleep short. Several
+ * threads may sleep, the last gets up. */
+bool ferry_board_lie_down(struct ferry_board *board, bool for_all);
 void ferry_board_sleep(struct ferry_board *board, unsigned microseconds);
 void ferry_board_get_up(struct ferry_board *board, bool to_work);
 
@@ -75,12 +79,19 @@ void ferry_board_get_up(struct ferry_board *board, bool to_work);
 /* How many of a set rest. A hint: another may have woken one by now, one that died is not counted. */
 uint32_t ferry_board_resting(const struct ferry_board *board, const uint64_t *set);
 
-/* Wakes a member that sleeps or is about to; to be called after what it waits for was written. Costs a
- * memory fence where it does not sleep. */
+/* Not 0 while a member sleeps or is about to. Whoever wrote what it may wait for must look here after a memory
+ * fence, which may be left out toward a member that lies down for_all, unless ferry_board_needs_fence(). */
+_Atomic uint32_t *ferry_board_asleep(struct ferry_board *board, uint32_t rank);
+bool ferry_board_needs_fence(const struct ferry_board *board, uint32_t rank);
+
+/* Wakes all threads of a member that sleep or are about to. Thread-safe. */
 void ferry_board_wake(struct ferry_board *board, uint32_t rank);
 
 /* The processors that a member may run on, as it said when it joined. */
 void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t *cpus);
+
+/* The quota of processor time that a member is subject to, as it said when it joined. */
+struct ferry_quota ferry_board_quota(const struct ferry_board *board, uint32_t rank);
 
 /* Takes length bytes (rounded up to pages) of the segment, with memory behind them, and maps them.
  * Errors: -ENOSPC, -ENOMEM. */

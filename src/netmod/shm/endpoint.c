@@ -39,7 +39,8 @@ static struct ferry_shm_endpoint *new_endpoint(struct ferry_shm *shm, ferry_peer
         .board = *ferry_peer_slot(peer),
         .rank = (uint32_t) ferry_peer_rank(peer),
         .may_grow = true,
-        .may_sleep = ferry_shm_is_crowded(shm, (uint32_t) ferry_peer_rank(peer)),
+        .asleep = ferry_board_asleep(*ferry_peer_slot(peer), (uint32_t) ferry_peer_rank(peer)),
+        .fences = ferry_shm_needs_fence(shm, (uint32_t) ferry_peer_rank(peer)),
     };
     ferry_copier_init(&endpoint->copier);
     ferry_copier_init(&endpoint->giver);
@@ -206,7 +207,12 @@ static void grow(struct ferry_shm_endpoint *endpoint)
 
 static inline void wake(struct ferry_shm_endpoint *endpoint)
 {
-    if (__builtin_expect(endpoint->may_sleep, 0))
+    /* The message is written before this is read: by a fence here, or by the one of the sleeper. */
+    if (__builtin_expect(endpoint->fences, 0))
+        atomic_thread_fence(memory_order_seq_cst);
+    else
+        atomic_signal_fence(memory_order_seq_cst);
+    if (__builtin_expect(atomic_load_explicit(endpoint->asleep, memory_order_relaxed), 0))
         ferry_board_wake(endpoint->board, endpoint->rank);
 }
 

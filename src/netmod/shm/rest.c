@@ -1,11 +1,12 @@
 /*
- * More processes than processors: who shares which, and sleep until a message comes.
+ * Waiting: which processes share processors with this one, and sleep until a message comes.
  */
 #include "clock.h"
-#include "load.h"
 #include "shm.h"
 
-bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member)
+/* Whether the processes that share processors with a member are more than those processors. As all
+ * judge by what was said on the board, they know it of each other. */
+static bool is_crowded(struct ferry_shm *shm, uint32_t member)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
     cpu_set_t own, other, common, all;
@@ -24,6 +25,28 @@ bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member)
         sharing++;
     }
     return sharing > (unsigned) CPU_COUNT(&all);
+}
+
+bool ferry_shm_needs_fence(struct ferry_shm *shm, uint32_t rank)
+{
+    /* In a crowd sleep is frequent, and the other kind of fence dear. */
+    return is_crowded(shm, rank) ||
+           ferry_board_needs_fence(*ferry_peer_slot(shm->peers[rank]), rank);
+}
+
+/* How many of the processes that are reached share a quota of processor time with this one, and itself. */
+static uint32_t in_quota(struct ferry_shm *shm, uint32_t own_rank)
+{
+    struct ferry_quota own = ferry_board_quota(*ferry_peer_slot(shm->peers[own_rank]), own_rank);
+    uint32_t size = ferry_core_params(shm->base.context)->size, count = 0;
+
+    for (uint32_t rank = 0; rank < size; rank++)
+        if (shm->peers[rank]) {
+            struct ferry_quota other = ferry_board_quota(*ferry_peer_slot(shm->peers[rank]), rank);
+
+            count += other.milli && other.group == own.group;
+        }
+    return count;
 }
 
 void ferry_shm_find_neighbours(struct ferry_shm *shm, uint32_t own_rank)
@@ -50,6 +73,8 @@ void ferry_shm_find_neighbours(struct ferry_shm *shm, uint32_t own_rank)
                 board->neighbours[rank / 64] |= (uint64_t) 1 << rank % 64;
         }
     shm->processors = (uint32_t) CPU_COUNT(&all);
+    shm->is_crowded = shm->neighbours > shm->processors;
+    ferry_core_shares(shm->base.context, shm->is_crowded, in_quota(shm, own_rank));
 }
 
 /* Whether there is anything to do, without doing it. */
@@ -67,43 +92,44 @@ static bool has_work(struct ferry_shm *shm)
     return false;
 }
 
-/* On several boards, one can't be woken by all: then for a short time only. */
-#define SHORT_SLEEP_US 200
+/* On several boards, one can't be woken by all; and without the fence that others rely on, by none. */
+#define SEVERAL_BOARDS_US 1000
+#define UNFENCED_US 100
+
+static void get_up(struct ferry_shm *shm, bool to_work)
+{
+    for (unsigned i = 0; i < shm->board_count; i++)
+        ferry_board_get_up(shm->boards[i].board, to_work);
+}
 
 void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds)
 {
     struct ferry_shm *shm = ferry_shm_of(transport);
 
-    if (!shm->board_count || shm->boards[0].lost)
-        return;
-    if (shm->board_count > 1 && microseconds > SHORT_SLEEP_US)
-        microseconds = SHORT_SLEEP_US;
+    if (shm->board_count > 1 && microseconds > SEVERAL_BOARDS_US)
+        microseconds = SEVERAL_BOARDS_US;
     for (unsigned i = 0; i < shm->board_count; i++)
-        ferry_board_lie_down(shm->boards[i].board);
-    if (!has_work(shm))
+        if (!ferry_board_lie_down(shm->boards[i].board, !shm->is_crowded) &&
+            microseconds > UNFENCED_US)
+            microseconds = UNFENCED_US;
+    shm->sleepers++;
+    ferry_core_falls_asleep(transport->context);
+    if (!has_work(shm)) {
+        bool released = ferry_core_release(transport->context, &microseconds);
+
         ferry_board_sleep(shm->boards[0].board, microseconds);
-    for (unsigned i = 0; i < shm->board_count; i++)
-        ferry_board_get_up(shm->boards[i].board, microseconds <= SHORT_SLEEP_US || has_work(shm));
+        if (released)
+            ferry_core_acquire(transport->context);
+    }
+    if (--shm->sleepers == 0)
+        get_up(shm, has_work(shm));
 }
 
-/* How long it is believed that processors are free, or not, before the kernel is asked again. */
-#define FREE_NS 50000u
-#define TAKEN_NS 1000000u
-
-/* Processes may rest elsewhere, too: in a read(), say. */
-static bool has_free_processors(struct ferry_shm *shm)
+void ferry_shm_rouse(struct ferry_transport *transport)
 {
-    uint64_t now = ferry_now_ns();
-    int runnable;
+    struct ferry_shm *shm = ferry_shm_of(transport);
 
-    if (now < shm->free_until_ns || now < shm->taken_until_ns)
-        return now < shm->free_until_ns;
-    runnable = ferry_runnable();
-    if (runnable > 0 && (uint32_t) runnable <= shm->processors)
-        shm->free_until_ns = now + FREE_NS;
-    else
-        shm->taken_until_ns = now + TAKEN_NS;
-    return now < shm->free_until_ns;
+    ferry_board_wake(shm->boards[0].board, ferry_core_params(transport->context)->rank);
 }
 
 bool ferry_shm_crowded(struct ferry_transport *transport)
@@ -113,9 +139,11 @@ bool ferry_shm_crowded(struct ferry_transport *transport)
 
     for (unsigned i = 0; i < shm->board_count; i++)
         awake -= ferry_board_resting(shm->boards[i].board, shm->boards[i].neighbours);
-    if (awake > shm->processors && !has_free_processors(shm))
+    /* Processes may rest elsewhere, too: in a read(), say. */
+    if (awake > shm->processors &&
+        !ferry_processors_free(&shm->load, shm->processors, ferry_now_ns()))
         return true;
-    for (unsigned i = 0; i < shm->board_count; i++)
-        ferry_board_get_up(shm->boards[i].board, true);
+    if (!shm->sleepers)
+        get_up(shm, true);
     return false;
 }

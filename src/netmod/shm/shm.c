@@ -32,6 +32,7 @@ static void join_boards(struct ferry_shm *shm)
                                        .nonce = ferry_core_nonce(shm->base.context),
                                        .rank = params->rank,
                                        .size = params->size,
+                                       .quota = ferry_core_quota(shm->base.context),
                                        .probe = shm->probe};
 
     for (unsigned i = 0; i < shm->place_count; i++) {
@@ -219,14 +220,15 @@ static void advise(struct ferry_shm *shm)
 
 static void choose_all(struct ferry_shm *shm)
 {
-    uint32_t size = ferry_core_params(shm->base.context)->size;
+    const ferry_params_t *params = ferry_core_params(shm->base.context);
 
-    for (uint32_t rank = 0; rank < size; rank++) {
+    for (uint32_t rank = 0; rank < params->size; rank++) {
         struct ferry_shm_board *board = shm->peers[rank] ? choose(shm, shm->peers[rank]) : NULL;
 
         if (!board)
             continue;
         board->used = true;
+        shm->base.sleeps = shm->base.sleeps || rank != params->rank || params->unlock;
         /* A ring of this peer may have been announced before the peer was known here. */
         board->knocks = ferry_board_knocks(board->board) - 1;
         *ferry_peer_slot(shm->peers[rank]) = board->board;
@@ -265,10 +267,8 @@ static void shm_settle(struct ferry_transport *transport)
     if (shm->far_count)
         advise(shm);
     shm->far_count = 0;
-    if (!shm->peers[rank])
-        return;
-    ferry_shm_find_neighbours(shm, rank);
-    ferry_core_crowded(transport->context, shm->neighbours > shm->processors);
+    if (shm->peers[rank])
+        ferry_shm_find_neighbours(shm, rank);
 }
 
 /* Somebody has told us of rings: finds out who. */
@@ -302,6 +302,7 @@ static int lose_board(struct ferry_shm *shm, struct ferry_shm_board *board)
     uint32_t size = ferry_core_params(shm->base.context)->size;
 
     board->lost = true;
+    shm->base.sleeps = shm->base.sleeps && !shm->boards[0].lost;
     for (uint32_t i = 0; i < shm->endpoint_count; i++)
         if (shm->endpoints[i]->board == board->board)
             shm->endpoints[i]->reading = false;
@@ -404,6 +405,7 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .beats = shm_beats,
     .progress = shm_progress,
     .sleep = ferry_shm_sleep,
+    .rouse = ferry_shm_rouse,
     .crowded = ferry_shm_crowded,
     .housekeep = shm_housekeep,
     .describe = shm_describe,

@@ -5,6 +5,7 @@
 #define FERRY_SHM_H
 
 #include "board.h"
+#include "load.h"
 #include "ring.h"
 #include "transport.h"
 
@@ -48,7 +49,8 @@ struct ferry_shm_endpoint {
     uint32_t rank;
     bool writing, reading; /* which rings are there */
     bool may_grow;
-    bool may_sleep; /* the peer shares processors with others, and so may sleep while it waits */
+    bool fences;              /* a memory fence is needed before asleep is read */
+    _Atomic uint32_t *asleep; /* see ferry_board_asleep() */
     struct ferry_ring tx, rx;
     struct ferry_extent tx_ring, tx_bytes, rx_ring, rx_bytes;
     struct ferry_copier copier; /* of the peer's memory, to here */
@@ -88,7 +90,9 @@ struct ferry_shm {
     struct ferry_shm_endpoint **readers; /* those with a ring to read */
     uint32_t reader_count;
     uint32_t neighbours, processors; /* neighbours on all boards and itself; what they share */
-    uint64_t free_until_ns, taken_until_ns; /* processors, as the kernel said */
+    struct ferry_load load;
+    bool is_crowded;   /* neighbours are more than processors */
+    unsigned sleepers; /* threads of this process */
 };
 
 static inline struct ferry_shm *ferry_shm_of(struct ferry_transport *transport)
@@ -115,17 +119,17 @@ int ferry_shm_drain(struct ferry_shm_endpoint *endpoint);
 
 void ferry_shm_free(struct ferry_shm_endpoint *endpoint);
 
-/* ---- rest.c: more processes than processors ---- */
+/* ---- rest.c: who shares processors, and sleep ---- */
 
-/* Whether the processes that share processors with a member are more than those processors. As all
- * judge by what was said on the board, they know it of each other. */
-bool ferry_shm_is_crowded(struct ferry_shm *shm, uint32_t member);
+/* Whether the peer with this rank relies on a fence of whoever sends to it. */
+bool ferry_shm_needs_fence(struct ferry_shm *shm, uint32_t rank);
 
 /* To be called once all peers are settled. */
 void ferry_shm_find_neighbours(struct ferry_shm *shm, uint32_t own_rank);
 
 /* These are operations of the transport. */
 void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds);
+void ferry_shm_rouse(struct ferry_transport *transport);
 bool ferry_shm_crowded(struct ferry_transport *transport);
 
 /* ---- copy.c: single copies ---- */

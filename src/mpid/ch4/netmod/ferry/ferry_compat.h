@@ -25,6 +25,24 @@
 #endif
 #endif
 
+/* Whether this thread holds the lock of progress exactly once, or there is no other thread yet. */
+MPL_STATIC_INLINE_PREFIX bool MPIDI_FERRY_lock_is_simple(void)
+{
+#if MPICH_THREAD_GRANULARITY == MPICH_THREAD_GRANULARITY__GLOBAL
+    MPID_Thread_mutex_t *mutex = &MPIR_THREAD_GLOBAL_ALLFUNC_MUTEX;
+#elif MPICH_THREAD_GRANULARITY == MPICH_THREAD_GRANULARITY__VCI
+    MPID_Thread_mutex_t *mutex = &MPIDI_VCI(0).lock;
+#endif
+    MPL_thread_id_t self;
+    int same = 0;
+
+    if (!MPIR_ThreadInfo.isThreaded)
+        return true;
+    MPL_thread_self(&self);
+    MPL_thread_same(&self, &mutex->owner, &same);
+    return same && mutex->count == 1;
+}
+
 /* Bits of a tag by which collectives tell each other of errors. */
 #ifdef HAVE_TAG_ERROR_BITS
 #define MPIDI_FERRY_ERROR_BITS 2

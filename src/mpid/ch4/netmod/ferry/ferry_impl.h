@@ -189,8 +189,14 @@ bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
 
 void MPIDI_FERRY_cvar_init(void);
 
-/* ---- What waits for the end of Ferry's progress (ferry_progress.c) ---- */
+/* ---- Progress (ferry_progress.c) ---- */
+
+/* What waits for the end of Ferry's. */
 
 int MPIDI_FERRY_work(void);
+
+/* Around a sleep inside progress: other threads may call MPI meanwhile. See ferry_params_t. */
+bool MPIDI_FERRY_unlock(void *user);
+void MPIDI_FERRY_lock(void *user);
 
 #endif

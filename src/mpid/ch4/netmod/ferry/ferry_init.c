@@ -176,13 +176,15 @@ int MPIDI_FERRY_init_world(void)
     int mpi_errno = MPI_SUCCESS;
     MPIDI_FERRY_global_t *global = &MPIDI_FERRY_global;
     ferry_context_t *context = NULL;
+    bool threads = MPIR_ThreadInfo.thread_provided == MPI_THREAD_MULTIPLE;
     int ret;
 
     ferry_params_t params = {
         .rank = (uint32_t) MPIR_Process.rank,
         .size = (uint32_t) MPIR_Process.size,
-        /* Progress holds a lock that other threads may want. */
-        .may_sleep = MPIR_ThreadInfo.thread_provided != MPI_THREAD_MULTIPLE,
+        .may_sleep = true,
+        .unlock = threads ? MPIDI_FERRY_unlock : NULL,
+        .lock = threads ? MPIDI_FERRY_lock : NULL,
         .carried_bits = MPIDI_FERRY_ERROR_MASK,
         .peer_lost = peer_lost,
     };

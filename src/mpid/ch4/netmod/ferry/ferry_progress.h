@@ -1,6 +1,6 @@
 /*
- * Progress, called in a tight loop by everything that waits. That waits which last give the processor
- * to others is Ferry's business.
+ * Progress, called in a tight loop by everything that waits. That waits which last let the process sleep
+ * is Ferry's business.
  */
 #ifndef FERRY_PROGRESS_H_INCLUDED
 #define FERRY_PROGRESS_H_INCLUDED
