@@ -45,9 +45,6 @@ typedef struct ferry_params {
     uint8_t key[FERRY_KEY_SIZE]; /* secret of the job; proves to each other who belongs to it */
     uint32_t rank;               /* which of the processes that start together this one is */
     uint32_t size;               /* how many start together */
-    /* ferry_progress() may sleep for up to a tenth of a second, but no longer than a quarter of the time that calls
-     * have followed each other closely and nothing happened. */
-    bool may_sleep;
     /* Where several threads use the context, one at a time, by means of a lock: unlock is called before a
      * sleep, inside progress, and lock after it. unlock returns whether it did (maybe it can't, because
      * the caller holds the lock twice). Both NULL: one thread only. */
@@ -104,6 +101,11 @@ void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room);
 /* Whether memory is shared with the peer. */
 bool ferry_peer_is_near(ferry_peer_t *peer);
 
+/* The node of a peer that started together with this process: the least rank of a set of processes that all share
+ * one segment of memory. The same answer in each process. Valid after ferry_settle(). Of others:
+ * UINT32_MAX. */
+uint32_t ferry_peer_node(ferry_peer_t *peer);
+
 /* The user's pointer of a peer, NULL at first. */
 void ferry_peer_set_user(ferry_peer_t *peer, void *user);
 void *ferry_peer_user(ferry_peer_t *peer);
@@ -111,12 +113,17 @@ void *ferry_peer_user(ferry_peer_t *peer);
 /* ---- Progress ---- */
 
 /* Moves what can move; runs the callbacks. Returns the number of events, 0 when nothing happened. Not to
- * be called from a callback. After FERRY_SPIN of calls that found nothing it sleeps until a message comes, but see
- * may_sleep; without that a tenth of a millisecond at most. */
+ * be called from a callback. For callers that look for events between two steps of something else: where calls
+ * follow each other closely for longer than FERRY_SPIN and nothing happens, some sleep for a millisecond at most,
+ * or until something comes. */
 int ferry_progress(ferry_context_t *context);
 
-/* Progress until something happens or about microseconds have passed. May sleep.
- * Returns the number of events. */
+/* The same, for callers that have nothing else to do before something happens, and call it until then: after
+ * FERRY_SPIN (see there) it sleeps until something comes, 0.1 s at most and no longer than a quarter of the time that
+ * was waited already. */
+int ferry_await(ferry_context_t *context);
+
+/* Waits until something happens or about microseconds have passed. Returns the number of events. */
 int ferry_wait(ferry_context_t *context, uint64_t microseconds);
 
 /* Progress until all that was sent has left this process, microseconds at most.
@@ -233,6 +240,38 @@ int ferry_get(ferry_peer_t *peer, const void *key, uint64_t offset, void *buffer
               ferry_request_t *request);
 int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer,
               size_t length, ferry_request_t *request);
+
+/* ---- Teams ----
+ * Processes of one node that go through the same steps, each with an area of memory that it writes and all read. One
+ * makes the memory and tells the others its name. */
+
+typedef struct ferry_team ferry_team_t;
+
+#define FERRY_TEAM_ALL UINT32_MAX
+
+/* Takes memory for a team: an area of room bytes for each member.
+ * Errors: -ENOTSUP this process shares no memory; -ENOSPC, -ENOMEM. */
+int ferry_team_make(ferry_context_t *context, uint32_t members, size_t room, uint64_t *name);
+/* Gives it back where not all could join, and nobody is in it. */
+void ferry_team_unmake(ferry_context_t *context, uint32_t members, size_t room, uint64_t name);
+
+/* Joins as the member with this index; peers[members]: all of them, in the same order everywhere. The team must be left
+ * before the context is closed. Errors: -ENOTSUP they are not of one node; -EPROTO no such memory; -ENOSPC,
+ * -ENOMEM. */
+int ferry_team_join(ferry_context_t *context, uint64_t name, uint32_t members, size_t room,
+                    ferry_peer_t *const *peers, uint32_t index, ferry_team_t **team);
+/* The memory is given back when the last has left. */
+void ferry_team_leave(ferry_team_t *team);
+
+/* A member's area, aligned to 64 bytes, at first zeroed. */
+void *ferry_team_area(ferry_team_t *team, uint32_t index);
+
+/* Makes one step: whoever sees it sees what was written to the own area before. Returns how many were made. */
+uint32_t ferry_team_step(ferry_team_t *team);
+
+/* Waits, making progress, until a member (or FERRY_TEAM_ALL) has made so many steps; numbers wrap. As
+ * ferry_progress(), not to be called from a callback. Errors: -ECONNRESET one of them was lost. */
+int ferry_team_await(ferry_team_t *team, uint32_t member, uint32_t steps);
 
 /* ---- Configuration ---- */
 

@@ -424,6 +424,17 @@ crowd() {
     by shm
 }
 
+# Collective operations through memory that a node shares, in containers of one and of two nodes.
+steps() {
+    two_with_directory
+    container c
+    passes job a,b -n 2 "$programs/steps"
+    passes job a,b -n 5 "$programs/steps"
+    passes job a,b -n 3 "$programs/steps" threads
+    passes job a,b,c -n 4 "$programs/steps"
+    nothing_left a b c
+}
+
 # Over shared memory, the network, and both at once.
 late_rank() {
     two_with_directory

@@ -76,12 +76,20 @@ __attribute__((unused)) static void *check_malloc(size_t length)
 }
 
 /* Starts MPI; ends the program well when there are fewer ranks than needed: that is a wrong test. */
-__attribute__((unused)) static void check_start(int *argc, char ***argv, int needed)
+static void check_start_level(int *argc, char ***argv, int needed, int level)
 {
-    MPI_Init(argc, argv);
+    int provided;
+
+    MPI_Init_thread(argc, argv, level, &provided);
     MPI_Comm_rank(MPI_COMM_WORLD, &check_rank);
     MPI_Comm_size(MPI_COMM_WORLD, &check_size);
     CHECK(check_size >= needed, "%d ranks, needs %d", check_size, needed);
+    CHECK(provided >= level, "only thread level %d is provided", provided);
+}
+
+__attribute__((unused)) static void check_start(int *argc, char ***argv, int needed)
+{
+    check_start_level(argc, argv, needed, MPI_THREAD_SINGLE);
 }
 
 /* Every rank came this far: says so, once. */

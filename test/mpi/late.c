@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 {
     int threads = argc > 1;
 
-    check_start(&argc, &argv, threads);
+    check_start_level(&argc, &argv, 2, threads ? MPI_THREAD_MULTIPLE : MPI_THREAD_SINGLE);
     MPI_Barrier(MPI_COMM_WORLD);
     for (int by_tests = 0; by_tests < 2; by_tests++)
         if (check_rank == 0)

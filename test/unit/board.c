@@ -74,7 +74,6 @@ static void members_know_each_other(void **state)
     assert_non_null(a);
     assert_non_null(b);
     assert_int_equal(ferry_board_id(a), ferry_board_id(b));
-    assert_int_equal(ferry_board_preference(a), ferry_board_preference(b));
     assert_true(ferry_board_has(a, 0, nonces[0]));
     assert_true(ferry_board_has(a, 1, nonces[1]));
     assert_true(ferry_board_has(b, 0, nonces[0]));

@@ -68,7 +68,6 @@ static void job_open(struct job *job)
 {
     ferry_params_t params = {.rank = (uint32_t) job->rank,
                              .size = (uint32_t) job->size,
-                             .may_sleep = true,
                              .user = job,
                              .peer_lost = job_lost};
     ferry_context_t *context;
@@ -165,7 +164,7 @@ static void job_posted(struct job_request *r, int result)
 static void job_wait(struct job *job, struct job_request *r)
 {
     while (!r->done)
-        ferry_progress(job->context);
+        ferry_await(job->context);
 }
 
 static void job_send(struct job *job, int to, uint64_t match, const void *data, size_t length,

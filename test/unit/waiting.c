@@ -112,7 +112,7 @@ static void *wait_for_it(void *arg)
 
     while (!done) {
         pthread_mutex_lock(&threads->lock.mutex);
-        ferry_progress(threads->context);
+        ferry_await(threads->context);
         done = threads->wanted.done;
         pthread_mutex_unlock(&threads->lock.mutex);
     }
@@ -125,7 +125,7 @@ static void one_thread_waits_another_sends(void **state)
 {
     static struct threads threads = {.lock = {.mutex = PTHREAD_MUTEX_INITIALIZER}};
     ferry_params_t params = {
-        .size = 1, .may_sleep = true, .unlock = unlock, .lock = lock_again, .user = &threads.lock};
+        .size = 1, .unlock = unlock, .lock = lock_again, .user = &threads.lock};
     uint8_t address[FERRY_ADDRESS_MAX], byte = 7, got = 0;
     struct job_request sent = {.request.done = job_done};
     pthread_t thread;

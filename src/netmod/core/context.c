@@ -2,6 +2,7 @@
  * Contexts: their transports, and progress.
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "auth.h"
@@ -275,7 +276,8 @@ static int push_busy(ferry_context_t *context)
 
 /* ---- Progress ---- */
 
-int ferry_progress(ferry_context_t *context)
+/* One look at everything. */
+static inline int look(ferry_context_t *context, bool waits)
 {
     int events = 0;
 
@@ -286,13 +288,38 @@ int ferry_progress(ferry_context_t *context)
     if (unlikely(context->fetching != NULL))
         events += ferry_fetch_progress(context);
     if (!events) {
-        ferry_idle(context);
+        ferry_idle(context, waits);
         return 0;
     }
     context->idle = 0;
     if (unlikely(context->wait.sleepers))
         ferry_core_rouse(context); /* what came may be for them */
     return events;
+}
+
+int ferry_progress(ferry_context_t *context)
+{
+    return look(context, false);
+}
+
+int ferry_await(ferry_context_t *context)
+{
+    return look(context, true);
+}
+
+void ferry_core_await(ferry_context_t *context, bool (*is_there)(void *arg), void *arg)
+{
+    ferry_acts(context);
+    ferry_wait_for(is_there, arg);
+    while (!is_there(arg)) {
+        look(context, true);
+        if (context->params.unlock && context->params.unlock(context->params.user)) {
+            sched_yield();
+            context->params.lock(context->params.user);
+        }
+    }
+    ferry_wait_for(NULL, NULL);
+    ferry_acts(context);
 }
 
 int ferry_wait(ferry_context_t *context, uint64_t microseconds)
@@ -302,7 +329,7 @@ int ferry_wait(ferry_context_t *context, uint64_t microseconds)
 
     context->wait.until_ns = end;
     do
-        events = ferry_progress(context);
+        events = look(context, true);
     while (!events && ferry_now_ns() < end);
     context->wait.until_ns = 0;
     return events;
@@ -325,12 +352,11 @@ int ferry_flush(ferry_context_t *context, uint64_t microseconds)
 {
     uint64_t end = ferry_now_ns() + microseconds * 1000;
 
-    while (!flushed(context)) {
-        ferry_progress(context);
-        if (ferry_now_ns() > end)
-            return -ETIMEDOUT;
-    }
-    return 0;
+    context->wait.until_ns = end;
+    while (!flushed(context) && ferry_now_ns() < end)
+        look(context, true);
+    context->wait.until_ns = 0;
+    return flushed(context) ? 0 : -ETIMEDOUT;
 }
 
 /* ---- What transports call ---- */
@@ -419,6 +445,15 @@ void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why
 const ferry_params_t *ferry_core_params(ferry_context_t *context)
 {
     return &context->params;
+}
+
+struct ferry_transport *ferry_core_transport(ferry_context_t *context,
+                                             const struct ferry_transport_ops *ops)
+{
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->ops == ops)
+            return context->active[i];
+    return NULL;
 }
 
 const uint8_t *ferry_core_nonce(ferry_context_t *context)

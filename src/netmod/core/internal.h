@@ -42,6 +42,9 @@ struct ferry_peer {
     int error;
     bool said; /* to the user, that it is lost */
     uint8_t nonce[16], key[FERRY_KEY_SIZE];
+    /* The part of its address by which nodes are found; until settle */
+    uint8_t *near_part;
+    uint8_t near_length;
 };
 
 /* What waits to be sent: part of a request, or an answer of the core's own. */
@@ -114,7 +117,8 @@ struct ferry_wait {
     uint64_t until_ns;          /* it shall not last longer; 0: no matter */
     uint64_t housekeeping_ns;
     bool polling, resting; /* in this wait */
-    bool loose;            /* the last call came late after a sleep */
+    bool has_woken;        /* another process, since the last wait began */
+    bool is_brief;         /* it had when this wait began */
     unsigned sleepers;     /* threads */
 
     /* Who else wants the processor */
@@ -154,8 +158,10 @@ struct ferry_context {
         bool used;
         uint8_t key[FERRY_KEY_SIZE], id[8];
     } job, invitations[FERRY_INVITATIONS_MAX];
-    bool unsaid;   /* some peer is lost, and the user does not know */
-    uint32_t idle; /* calls of progress without events, in a row */
+    uint32_t *nodes;  /* by rank: the least rank of its node; NULL before settle */
+    uint32_t segment; /* that all of the own node share, or 0 */
+    bool unsaid;      /* some peer is lost, and the user does not know */
+    uint32_t idle;    /* calls of progress without events, in a row */
     struct ferry_wait wait;
 };
 
@@ -189,8 +195,12 @@ void ferry_wait_init(ferry_context_t *context);
 /* To be called before the transports are closed. */
 void ferry_wait_close(ferry_context_t *context);
 
-/* Nothing to do: after a while lets others have the processor, and looks for the dead now and then. */
-void ferry_idle(ferry_context_t *context);
+/* Nothing to do: after a while lets others have the processor, and looks for the dead now and then. waits: the
+ * caller has nothing else to do either. */
+void ferry_idle(ferry_context_t *context, bool waits);
+
+/* What this thread awaits beside messages, or NULL. */
+void ferry_wait_for(bool (*is_there)(void *arg), void *arg);
 
 /* The program did something: if it waits hereafter, that is another wait. */
 static inline void ferry_acts(ferry_context_t *context)
@@ -231,6 +241,13 @@ static inline struct ferry_endpoint *ferry_peer_endpoint(ferry_peer_t *peer)
 }
 
 void ferry_peers_free(ferry_context_t *context);
+
+/* ---- node.c ---- */
+
+/* Keeps what of an address is needed to find nodes. Errors: -ENOMEM. */
+int ferry_node_note(ferry_peer_t *peer, unsigned transport, const uint8_t *part, uint8_t length);
+/* All were added. Errors: -ENOMEM. */
+int ferry_nodes_find(ferry_context_t *context);
 
 /* ---- send.c ---- */
 

@@ -94,9 +94,12 @@ static ferry_peer_t *new_peer(ferry_context_t *context, const uint8_t nonce[16],
 
 void ferry_peers_free(ferry_context_t *context)
 {
-    for (uint32_t i = 0; i < context->peer_count; i++)
+    for (uint32_t i = 0; i < context->peer_count; i++) {
+        free(context->peers[i]->near_part);
         free(context->peers[i]);
+    }
     free(context->peers);
+    free(context->nodes);
 }
 
 /* ---- Adding ---- */
@@ -119,12 +122,25 @@ static int check(ferry_context_t *context, const struct address *address, size_t
     return -EPROTO;
 }
 
+static unsigned count_transports(void)
+{
+    unsigned count = 0;
+
+    while (ferry_transports[count])
+        count++;
+    return count;
+}
+
 /* Offers the parts of an address to the transports, in order of preference. */
 static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *parts, size_t length)
 {
     for (size_t at = 0; at < length; at += 2u + parts[at + 1])
         if (at + 2 > length || at + 2 + parts[at + 1] > length)
             return -EINVAL;
+    for (size_t at = 0; at < length; at += 2u + parts[at + 1])
+        if (parts[at] < count_transports() &&
+            ferry_node_note(peer, parts[at], parts + at + 2, parts[at + 1]))
+            return -ENOMEM;
     for (unsigned i = 0; ferry_transports[i]; i++) {
         struct ferry_transport *transport = context->transports[i];
 
@@ -193,13 +209,19 @@ ferry_peer_t *ferry_core_stranger(struct ferry_transport *transport, const uint8
 int ferry_settle(ferry_context_t *context)
 {
     bool all = false;
+    int error = ferry_nodes_find(context);
 
+    if (error)
+        return error;
     for (unsigned i = 0; i < context->active_count && !all; i++)
         all = context->active[i]->ops->reaches_all &&
               context->active[i]->ops->reaches_all(context->active[i]);
     for (unsigned i = 0; i < context->active_count; i++)
-        if (context->active[i]->ops->settle)
-            context->active[i]->ops->settle(context->active[i]);
+        if (context->active[i]->ops->settle) {
+            error = context->active[i]->ops->settle(context->active[i]);
+            if (error)
+                return error;
+        }
     for (uint32_t i = 0; all && i < context->peer_count; i++)
         if (!context->peers[i]->transport) {
             ferry_log(FERRY_LOG_ERROR,

@@ -273,6 +273,7 @@ bool ferry_probe(ferry_context_t *context, uint64_t match, uint64_t ignore, ferr
 
     if (!found)
         return false;
+    ferry_acts(context);
     message = ferry_container(found, struct ferry_message, link);
     *probe = (ferry_probe_t){
         .match = message->link.match, .length = message->length, .peer = message->peer};
@@ -289,6 +290,7 @@ int ferry_message_recv(ferry_message_t *message, void *buffer, size_t length,
 {
     struct ferry_recv_op *op = recv_op(request);
 
+    ferry_acts(message->context);
     op->buffer = buffer;
     op->room = length;
     op->handle = 0;

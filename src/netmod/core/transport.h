@@ -52,8 +52,15 @@ struct ferry_transport_ops {
      * alone: the same answer in each of them. Asked once all were added. */
     bool (*reaches_all)(struct ferry_transport *transport);
 
-    /* All that start together were added. Optional. */
-    void (*settle)(struct ferry_transport *transport);
+    /* Divides those that start together into sets whose members all share one segment, judged by their addresses
+     * alone, so that each of them finds the same: parts[rank], of lengths[rank] bytes (0: none). Fills
+     * segments[rank] with a number that names the set's segment, or 0. Needs no open transport. Optional.
+     * Errors: -ENOMEM. */
+    int (*segments)(const uint8_t *const *parts, const uint8_t *lengths, uint32_t size,
+                    uint32_t *segments);
+
+    /* All that start together were added. Optional. Errors: -EHOSTUNREACH (reported). */
+    int (*settle)(struct ferry_transport *transport);
 
     /* Makes the endpoint to a peer that is reached. Never blocks: an endpoint that is not yet
      * connected refuses with -EAGAIN. The transport allocates it with the base in front and keeps
@@ -90,7 +97,8 @@ struct ferry_transport_ops {
 
     /* Where transport->sleeps: sleeps until something arrives by this transport, until rouse(), or until
      * microseconds have passed. Calls ferry_core_falls_asleep() when it is sure to notice a rouse(), and
-     * ferry_core_release() around the sleep itself. Returns at once where something has arrived. */
+     * ferry_core_release() around the sleep itself. Returns at once where that said so or something has
+     * arrived. */
     void (*sleep)(struct ferry_transport *transport, unsigned microseconds);
     /* Ends the sleep of all threads of this process. Thread-safe. */
     void (*rouse)(struct ferry_transport *transport);
@@ -168,11 +176,17 @@ const struct ferry_quota *ferry_core_quota(ferry_context_t *context);
  * Errors: negative errno. */
 int ferry_core_watch(ferry_context_t *context, int fd);
 
-/* See ferry_transport_ops.sleep. Release gives other threads the context, where there are any, until acquire;
+/* See ferry_transport_ops.sleep; falls_asleep returns whether what the thread awaits is there. Release gives other threads the context, where there are any, until acquire;
  * false: acquire must not be called. microseconds are made fewer where others may have to wait. */
-void ferry_core_falls_asleep(ferry_context_t *context);
+bool ferry_core_falls_asleep(ferry_context_t *context);
 bool ferry_core_release(ferry_context_t *context, unsigned *microseconds);
 void ferry_core_acquire(ferry_context_t *context);
+
+/* Progress until is_there() says so. is_there is also called with the context given to other threads. */
+void ferry_core_await(ferry_context_t *context, bool (*is_there)(void *arg), void *arg);
+
+/* Tells that this process has just woken another one. */
+void ferry_core_has_woken(ferry_context_t *context);
 
 /* Wakes other threads of this process that sleep in progress: there is something that one may wait for. */
 void ferry_core_rouse(ferry_context_t *context);
@@ -191,6 +205,11 @@ struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer);
 
 /* Facts about the process that a transport may need. */
 const ferry_params_t *ferry_core_params(ferry_context_t *context);
+/* The open transport of a kind, or NULL. */
+struct ferry_transport *ferry_core_transport(ferry_context_t *context,
+                                             const struct ferry_transport_ops *ops);
+/* See ferry_transport_ops.segments: of this process; valid from settle() on. */
+uint32_t ferry_core_segment(ferry_context_t *context);
 /* 16 random bytes that are this context's alone; in its address. */
 const uint8_t *ferry_core_nonce(ferry_context_t *context);
 

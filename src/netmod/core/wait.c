@@ -2,12 +2,14 @@
  * Waiting: what progress does when there is nothing to do. It polls for a while, then sleeps until somebody
  * wakes it, with a look around now and then.
  *
- * Progress can't know whether its caller waits for a message, or only looks for one between two steps of
- * something else. So a sleep is short against the time that was waited already (PART): whatever else the
- * caller waits for is late by no more than that part.
+ * A caller that waits for a message may wait for something else, too, which wakes nobody. So a sleep is short against
+ * the time that was waited already (PART): that is late by no more than this part. A caller that only looks
+ * for messages between two steps of something else is delayed by every sleep, so its sleeps are short and
+ * far between.
  */
 #include <errno.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -22,11 +24,18 @@
 #define POLLS_PER_LOOK 64
 #define POLLS_WHEN_CROWDED 8
 
-/* Idle calls further apart than this come from a program that computes in between: it is not waiting. */
-#define GAP_NS 5000
+/* In a job of more processes than processors, whom is waited for may only lack a processor: after the first polls it
+ * is offered so many times. That is the quickest way to another process, but does not always lead there: each
+ * rank may be a session or a container of its own, and Linux shares processors between these first. With the
+ * polls before a multiple of them. */
+#define YIELDS 24
 
-/* For how long it polls at most in a job of more processes than processors, and where polling takes from the
- * processor time that the process has: about what it costs to be woken. */
+/* Calls further apart than this, on average, come from a program that computes in between. */
+#define GAP_NS 1000
+
+/* For how long it polls at most in a job of more processes than processors, or after it has woken somebody, whom the
+ * kernel may have put behind it on its own processor although another is idle; and where polling takes from
+ * the processor time that the process has. About what it costs to be woken. */
 #define SPIN_CROWDED_NS 50000u
 #define SPIN_STARVED_NS 20000u
 
@@ -35,11 +44,13 @@
 #define VAIN_MAX 5
 
 /* A sleep lasts this part of the time waited; not less than the second or (where many want the processor) the
- * third, so that it is worth its cost, and not more than the last, microseconds. */
+ * third, so that it is worth its cost, and not more than the fourth or (whose caller only looks) the fifth,
+ * microseconds. */
 #define PART 4
 #define SLEEP_LEAST_US 50
 #define SLEEP_LEAST_CROWDED_US 1000
 #define SLEEP_MOST_US 100000
+#define SLEEP_MOST_LOOKING_US 1000
 
 /* The most where something that is waited for can't wake: room in a full ring; a copy that goes on; a
  * descriptor that told of something that then was not there. */
@@ -142,7 +153,7 @@ static uint64_t spin_ns(const struct ferry_wait *wait)
 {
     uint64_t spin = ferry_config()->spin * 1000;
     uint64_t most = wait->starved || wait->is_stolen_from ? SPIN_STARVED_NS
-                    : wait->crowded                       ? SPIN_CROWDED_NS
+                    : wait->crowded || wait->is_brief     ? SPIN_CROWDED_NS
                                                           : spin;
 
     return spin < most ? spin : most;
@@ -235,12 +246,25 @@ static struct ferry_watch *watch_of(ferry_context_t *context)
     return wait->watch;
 }
 
-void ferry_core_falls_asleep(ferry_context_t *context)
+/* Of this thread: others of the process may await something else. */
+static _Thread_local struct {
+    bool (*is_there)(void *arg);
+    void *arg;
+} awaited;
+
+void ferry_wait_for(bool (*is_there)(void *arg), void *arg)
+{
+    awaited.is_there = is_there;
+    awaited.arg = arg;
+}
+
+bool ferry_core_falls_asleep(ferry_context_t *context)
 {
     struct ferry_watch *watch = context->wait.alarmed ? NULL : watch_of(context);
 
     if (watch)
         ferry_watch_arm(watch);
+    return awaited.is_there && awaited.is_there(awaited.arg);
 }
 
 bool ferry_core_release(ferry_context_t *context, unsigned *microseconds)
@@ -267,20 +291,21 @@ static void limit(uint64_t *microseconds, uint64_t most)
         *microseconds = most;
 }
 
-static unsigned sleep_us(ferry_context_t *context, bool in_memory, uint64_t now)
+static unsigned sleep_us(ferry_context_t *context, bool waits, bool in_memory, uint64_t now)
 {
     struct ferry_wait *wait = &context->wait;
     uint64_t us = (now - wait->since_ns) / 1000 / PART;
-    uint64_t least = wait->crowded || wait->starved ? SLEEP_LEAST_CROWDED_US : SLEEP_LEAST_US;
+    bool is_dear = waits && (wait->crowded || wait->starved);
+    uint64_t least = is_dear ? SLEEP_LEAST_CROWDED_US : SLEEP_LEAST_US;
 
     if (us < least)
         us = least;
-    limit(&us, SLEEP_MOST_US);
+    limit(&us, waits ? SLEEP_MOST_US : SLEEP_MOST_LOOKING_US);
     if (wait->until_ns)
         limit(&us, now < wait->until_ns ? (wait->until_ns - now) / 1000 + 1 : 0);
     if (context->busy)
         limit(&us, SLEEP_FULL_US);
-    if (!context->params.may_sleep || context->fetching)
+    if (context->fetching)
         limit(&us, SLEEP_SHORT_US);
     if (wait->alarmed || (in_memory && wait->epoll >= 0 && !watch_of(context)))
         limit(&us, SLEEP_ALARMED_US);
@@ -322,10 +347,10 @@ static void sleep_on_descriptors(ferry_context_t *context, unsigned microseconds
     wait->alarmed = fd.revents && (wait->nudge < 0 || read(wait->nudge, &nudges, 8) < 0);
 }
 
-static void rest(ferry_context_t *context, uint64_t now)
+static void rest(ferry_context_t *context, bool waits, uint64_t now)
 {
     struct ferry_transport *transport = sleeper(context);
-    unsigned microseconds = sleep_us(context, transport, now);
+    unsigned microseconds = sleep_us(context, waits, transport, now);
 
     if (!microseconds)
         return;
@@ -344,39 +369,40 @@ static void begin(struct ferry_wait *wait, uint64_t now)
     wait->since_ns = now;
     if (wait->polling) /* and something came */
         wait->vain = 0;
-    wait->polling = wait->resting = wait->loose = wait->alarmed = false;
+    wait->polling = wait->resting = wait->alarmed = false;
+    wait->is_brief = wait->has_woken;
+    wait->has_woken = false;
 }
 
-/* Whether this is the same wait as at the last look. After a sleep one call may be late: nothing is in the
- * processor's caches. */
-static bool is_going_on(struct ferry_wait *wait, uint64_t now, uint32_t polls)
+void ferry_core_has_woken(ferry_context_t *context)
 {
-    bool late = now - wait->last_ns > GAP_NS * (wait->resting ? 1 : polls);
-    bool was_loose = wait->loose;
-
-    wait->loose = late && wait->resting && !was_loose;
-    return !late || wait->loose;
+    context->wait.has_woken = true;
 }
 
-void ferry_idle(ferry_context_t *context)
+void ferry_idle(ferry_context_t *context, bool waits)
 {
     struct ferry_wait *wait = &context->wait;
     uint32_t polls = wait->crowded || wait->starved ? POLLS_WHEN_CROWDED : POLLS_PER_LOOK;
+    uint32_t first = wait->crowded ? polls + YIELDS : polls;
     uint64_t now;
 
-    if ((++context->idle & (polls - 1)) && !wait->resting)
+    if (++context->idle < first) {
+        wait->resting = false;
+        if (context->idle > polls)
+            sched_yield();
+        return;
+    }
+    if ((context->idle & (polls - 1)) && !(waits && wait->resting))
         return;
     now = ferry_now_ns();
-    if (context->idle <= polls || !is_going_on(wait, now, polls))
+    if (context->idle == first || (!waits && now - wait->last_ns > GAP_NS * polls))
         begin(wait, now);
     wait->last_ns = now;
-    if (wait->loose)
-        return;
     if (now - wait->housekeeping_ns > HOUSEKEEPING_NS)
         housekeep(context, now);
     if (may_poll_on(context, now))
         return;
     wait->resting = true;
-    rest(context, now);
+    rest(context, waits, now);
     wait->last_ns = ferry_now_ns();
 }

@@ -135,7 +135,7 @@ static int initialize(struct ferry_board *board, unsigned place_index)
     head->size = board->size;
     head->members = board->members;
     ferry_random(&head->id, sizeof(head->id));
-    head->preference = (uint64_t) board->kind << 40 | (uint64_t) place_index << 32 | head->id;
+    head->id = (uint32_t) board->kind << 30 | (place_index & 7) << 27 | head->id >> 5;
     atomic_store(&head->taken, board->heap);
     return 0;
 }
@@ -249,7 +249,6 @@ static void enroll(struct ferry_board *board, const struct ferry_board_params *p
     struct ferry_member *self = &board->head->member[board->rank];
 
     board->id = board->head->id;
-    board->preference = board->head->preference;
     memcpy(self->nonce, params->nonce, sizeof(self->nonce));
     memcpy(self->probe, params->probe, sizeof(self->probe));
     self->probe_address = (uintptr_t) params->probe;

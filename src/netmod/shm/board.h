@@ -42,11 +42,8 @@ void ferry_board_settle(struct ferry_board *board);
 /* Leaves, and unmaps all. */
 void ferry_board_leave(struct ferry_board *board);
 
-/* Names the board, the same in each member. */
+/* Names the board, the same in each member; not 0. Of several boards the one with the least is the better one. */
 uint32_t ferry_board_id(const struct ferry_board *board);
-
-/* By which of several boards two processes meet: the least, the same for both. */
-uint64_t ferry_board_preference(const struct ferry_board *board);
 
 /* Whether the process with this rank and nonce is a member: proof that it maps the same memory. */
 bool ferry_board_has(const struct ferry_board *board, uint32_t rank, const uint8_t nonce[16]);

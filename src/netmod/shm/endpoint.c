@@ -57,6 +57,11 @@ static unsigned log2_of(uint64_t power)
 #define LEAST_BYTES 4096u
 #define LEAST (2u * 4096u)
 
+bool ferry_shm_is_scarce(const struct ferry_board *board, size_t length)
+{
+    return ferry_board_is_scarce(board, length, LEAST);
+}
+
 static size_t halved(size_t now, size_t least)
 {
     return now > least ? now / 2 : now;
@@ -83,7 +88,7 @@ static int take_ring(struct ferry_shm_endpoint *endpoint, uint32_t *slots, size_
     for (;; *slots = (uint32_t) halved(*slots, LEAST_SLOTS), *bytes = halved(*bytes, LEAST_BYTES)) {
         is_least = *slots <= LEAST_SLOTS && *bytes <= LEAST_BYTES;
         extent->length = ferry_ring_size(*slots) + *bytes;
-        if (!is_least && ferry_board_is_scarce(endpoint->board, extent->length, LEAST))
+        if (!is_least && ferry_shm_is_scarce(endpoint->board, extent->length))
             continue;
         error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset,
                                   &extent->memory);
@@ -191,8 +196,7 @@ static void grow(struct ferry_shm_endpoint *endpoint)
     uint64_t told[2];
 
     endpoint->may_grow = false;
-    if (room <= endpoint->tx.byte_room ||
-        ferry_board_is_scarce(endpoint->board, extent.length, LEAST) ||
+    if (room <= endpoint->tx.byte_room || ferry_shm_is_scarce(endpoint->board, extent.length) ||
         ferry_board_alloc(endpoint->board, extent.length, &extent.offset, &extent.memory))
         return;
     told[0] = extent.offset;
@@ -212,8 +216,10 @@ static inline void wake(struct ferry_shm_endpoint *endpoint)
         atomic_thread_fence(memory_order_seq_cst);
     else
         atomic_signal_fence(memory_order_seq_cst);
-    if (__builtin_expect(atomic_load_explicit(endpoint->asleep, memory_order_relaxed), 0))
+    if (__builtin_expect(atomic_load_explicit(endpoint->asleep, memory_order_relaxed), 0)) {
         ferry_board_wake(endpoint->board, endpoint->rank);
+        ferry_core_has_woken(endpoint->base.transport->context);
+    }
 }
 
 int ferry_shm_send(struct ferry_endpoint *base, const struct ferry_head *head,

@@ -34,7 +34,6 @@ struct ferry_board_head {
     uint64_t size;
     uint32_t members;
     uint32_t id;
-    uint64_t preference;
     alignas(64) _Atomic uint64_t taken; /* everything below is in use */
     alignas(64) struct ferry_member member[];
 };
@@ -52,7 +51,6 @@ struct ferry_board {
     uint64_t size;
     uint32_t rank, members;
     uint32_t id;
-    uint64_t preference;
     struct ferry_board_head *head;
     size_t head_length;
     _Atomic uint64_t *resting; /* a set of members, behind the last of head */

@@ -60,11 +60,6 @@ uint32_t ferry_board_id(const struct ferry_board *board)
     return board->id;
 }
 
-uint64_t ferry_board_preference(const struct ferry_board *board)
-{
-    return board->preference;
-}
-
 bool ferry_board_has(const struct ferry_board *board, uint32_t rank, const uint8_t nonce[16])
 {
     const struct ferry_member *member = &board->head->member[rank];

@@ -113,8 +113,7 @@ void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds)
             microseconds > UNFENCED_US)
             microseconds = UNFENCED_US;
     shm->sleepers++;
-    ferry_core_falls_asleep(transport->context);
-    if (!has_work(shm)) {
+    if (!ferry_core_falls_asleep(transport->context) && !has_work(shm)) {
         bool released = ferry_core_release(transport->context, &microseconds);
 
         ferry_board_sleep(shm->boards[0].board, microseconds);

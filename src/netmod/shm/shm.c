@@ -130,8 +130,8 @@ static void intersect(struct ferry_shm *shm, const uint32_t *ids, size_t count)
     shm->common_count = kept;
 }
 
-/* The board to meet a process at: of those that both are members of the one with the most members, so that
- * few are used; of these the preferred. Both sides judge by the same. */
+/* The board to meet a process at: the node's for processes of the node; else of those that both are members of the
+ * one with the most members, so that few are used, and of these the better. Both sides judge by the same. */
 static struct ferry_shm_board *choose(struct ferry_shm *shm, ferry_peer_t *peer)
 {
     uint32_t rank = (uint32_t) ferry_peer_rank(peer);
@@ -142,9 +142,11 @@ static struct ferry_shm_board *choose(struct ferry_shm *shm, ferry_peer_t *peer)
 
         if (!ferry_board_has(board->board, rank, ferry_peer_nonce(peer)))
             continue;
+        if (board->board == shm->node && ferry_shm_is_of_node(shm, peer))
+            return board;
         if (!best || board->members > best->members ||
             (board->members == best->members &&
-             ferry_board_preference(board->board) < ferry_board_preference(best->board)))
+             ferry_board_id(board->board) < ferry_board_id(best->board)))
             best = board;
     }
     return best;
@@ -235,21 +237,21 @@ static void choose_all(struct ferry_shm *shm)
     }
 }
 
-/* Leaves the boards on which nobody is met. The one with the most members is the first then. */
+/* Leaves the boards on which nobody is met. The node's is the first then: there the process sleeps. */
 static void leave_others(struct ferry_shm *shm)
 {
     unsigned kept = 0;
 
     for (unsigned i = 0; i < shm->board_count; i++) {
         ferry_board_settle(shm->boards[i].board);
-        if (shm->boards[i].used)
+        if (shm->boards[i].used || shm->boards[i].board == shm->node)
             shm->boards[kept++] = shm->boards[i];
         else
             leave_board(&shm->boards[i]);
     }
     shm->board_count = kept;
     for (unsigned i = 1; i < kept; i++)
-        if (shm->boards[i].members > shm->boards[0].members) {
+        if (shm->boards[i].board == shm->node) {
             struct ferry_shm_board first = shm->boards[i];
 
             shm->boards[i] = shm->boards[0];
@@ -257,11 +259,14 @@ static void leave_others(struct ferry_shm *shm)
         }
 }
 
-static void shm_settle(struct ferry_transport *transport)
+static int shm_settle(struct ferry_transport *transport)
 {
     struct ferry_shm *shm = ferry_shm_of(transport);
     uint32_t rank = ferry_core_params(transport->context)->rank;
+    int error = ferry_shm_find_node(shm);
 
+    if (error)
+        return error;
     choose_all(shm);
     leave_others(shm);
     if (shm->far_count)
@@ -269,6 +274,7 @@ static void shm_settle(struct ferry_transport *transport)
     shm->far_count = 0;
     if (shm->peers[rank])
         ferry_shm_find_neighbours(shm, rank);
+    return 0;
 }
 
 /* Somebody has told us of rings: finds out who. */
@@ -396,6 +402,7 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .address = shm_address,
     .reach = shm_reach,
     .reaches_all = shm_reaches_all,
+    .segments = ferry_shm_segments,
     .settle = shm_settle,
     .connect = ferry_shm_connect,
     .send = ferry_shm_send,

@@ -75,6 +75,7 @@ struct ferry_shm {
     struct ferry_transport base;
     struct ferry_place places[FERRY_PLACES_MAX];
     unsigned place_count, board_count;
+    struct ferry_board *node; /* the board that all of this process's node share, or NULL */
     struct ferry_shm_board boards[FERRY_PLACES_MAX];
     uint8_t probe[16];
     int token; /* of ferry_host_show(), or -1 */
@@ -111,6 +112,9 @@ int ferry_shm_send_eager(struct ferry_endpoint *endpoint, uint64_t match, const 
                          uint32_t length);
 void ferry_shm_hold(struct ferry_endpoint *endpoint, bool on);
 
+/* Whether, with length bytes more taken, there would no longer be the smallest ring for every pair. */
+bool ferry_shm_is_scarce(const struct ferry_board *board, size_t length);
+
 /* Maps the ring from a peer, as it told. Errors: -EPROTO, -ENOSPC, -ENOMEM. */
 int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint, uint64_t told);
 
@@ -118,6 +122,16 @@ int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint,
 int ferry_shm_drain(struct ferry_shm_endpoint *endpoint);
 
 void ferry_shm_free(struct ferry_shm_endpoint *endpoint);
+
+/* ---- node.c ---- */
+
+/* ferry_transport_ops.segments */
+int ferry_shm_segments(const uint8_t *const *parts, const uint8_t *lengths, uint32_t size,
+                       uint32_t *segments);
+/* Finds the board of this process's node, and proves that all of the node are members.
+ * Errors: -EHOSTUNREACH one is not. */
+int ferry_shm_find_node(struct ferry_shm *shm);
+bool ferry_shm_is_of_node(struct ferry_shm *shm, ferry_peer_t *peer);
 
 /* ---- rest.c: who shares processors, and sleep ---- */
 

@@ -4,6 +4,7 @@ if BUILD_CH4_NETMOD_FERRY
 
 noinst_HEADERS     += src/mpid/ch4/netmod/ferry/netmod_inline.h \
                       src/mpid/ch4/netmod/ferry/ferry_am.h \
+                      src/mpid/ch4/netmod/ferry/ferry_coll.h \
                       src/mpid/ch4/netmod/ferry/ferry_compat.h \
                       src/mpid/ch4/netmod/ferry/ferry_impl.h \
                       src/mpid/ch4/netmod/ferry/ferry_pre.h \
@@ -11,10 +12,12 @@ noinst_HEADERS     += src/mpid/ch4/netmod/ferry/netmod_inline.h \
                       src/mpid/ch4/netmod/ferry/ferry_proc.h \
                       src/mpid/ch4/netmod/ferry/ferry_progress.h \
                       src/mpid/ch4/netmod/ferry/ferry_recv.h \
-                      src/mpid/ch4/netmod/ferry/ferry_send.h
+                      src/mpid/ch4/netmod/ferry/ferry_send.h \
+                      src/mpid/ch4/netmod/ferry/ferry_team.h
 
 mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_am.c \
+                      src/mpid/ch4/netmod/ferry/ferry_coll.c \
                       src/mpid/ch4/netmod/ferry/ferry_comm.c \
                       src/mpid/ch4/netmod/ferry/ferry_cvar.c \
                       src/mpid/ch4/netmod/ferry/ferry_first.c \
@@ -24,6 +27,7 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_progress.c \
                       src/mpid/ch4/netmod/ferry/ferry_pt2pt.c \
                       src/mpid/ch4/netmod/ferry/ferry_spawn.c \
+                      src/mpid/ch4/netmod/ferry/ferry_team.c \
                       src/mpid/ch4/netmod/ferry/ferry_type.c \
                       src/mpid/ch4/netmod/ferry/ferry_view.c \
                       src/mpid/ch4/netmod/ferry/ferry_win.c

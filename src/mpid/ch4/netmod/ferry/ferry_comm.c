@@ -1,10 +1,11 @@
 /*
- * Communicators: Ferry keeps nothing in them.
+ * Communicators: what Ferry keeps in them.
  */
 #include "ferry_impl.h"
 
 int MPIDI_FERRY_mpi_comm_commit_pre_hook(MPIR_Comm *comm)
 {
+    MPIDI_FERRY_COMM(comm) = (MPIDI_FERRY_comm_t){0};
     return MPI_SUCCESS;
 }
 
@@ -15,6 +16,7 @@ int MPIDI_FERRY_mpi_comm_commit_post_hook(MPIR_Comm *comm)
 
 int MPIDI_FERRY_mpi_comm_free_hook(MPIR_Comm *comm)
 {
+    MPIDI_FERRY_team_leave(&MPIDI_FERRY_COMM(comm));
     return MPI_SUCCESS;
 }
 

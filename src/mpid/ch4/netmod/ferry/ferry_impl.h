@@ -24,6 +24,7 @@ extern MPIDI_FERRY_global_t MPIDI_FERRY_global;
 
 #define MPIDI_FERRY_AV(av) ((av)->netmod.ferry)
 #define MPIDI_FERRY_REQ(req) ((req)->dev.ch4.netmod.ferry)
+#define MPIDI_FERRY_COMM(comm) ((comm)->dev.ch4.netmod.ferry)
 #define MPIDI_FERRY_AMREQ(req) ((req)->dev.ch4.am.netmod_am.ferry)
 
 /* MPICH's request around Ferry's; both kinds begin at the same place. */
@@ -184,6 +185,29 @@ int MPIDI_FERRY_first_init(ferry_context_t *context);
 void MPIDI_FERRY_first_finalize(void);
 /* Whether a process of another job was met, and still has a part in some communicator. */
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
+
+/* ---- Collective operations within a node (ferry_team.c, ferry_coll.c) ---- */
+
+typedef struct MPIDI_FERRY_team MPIDI_FERRY_team_t;
+
+/* Data of each process that a team carries, bytes. */
+#define MPIDI_FERRY_TEAM_ROOM 16384
+
+/* To be called by all processes of a communicator for the same operations. NULL: there is no team, yet or ever. */
+MPIDI_FERRY_team_t *MPIDI_FERRY_team_find(MPIR_Comm *comm);
+void MPIDI_FERRY_team_leave(MPIDI_FERRY_comm_t *ours);
+void MPIDI_FERRY_teams_finalize(void);
+
+int MPIDI_FERRY_barrier(MPIDI_FERRY_team_t *team);
+int MPIDI_FERRY_bcast(MPIDI_FERRY_team_t *team, void *buffer, MPI_Aint count, MPI_Datatype datatype,
+                      int root);
+int MPIDI_FERRY_allreduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recvbuf,
+                          MPI_Aint count, MPI_Datatype datatype, MPI_Op op);
+int MPIDI_FERRY_reduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recvbuf, MPI_Aint count,
+                       MPI_Datatype datatype, MPI_Op op, int root);
+int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                          MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
+                          MPI_Datatype recvtype);
 
 /* ---- Control variables (ferry_cvar.c) ---- */
 

@@ -78,6 +78,7 @@ static int last_barrier(void)
                                 &round, sizeof round, NULL, 0, NULL);
         MPIDI_FERRY_CHKANDJUMP(ret);
         while (!(last_rounds & UINT64_C(1) << round)) {
+            MPIDI_FERRY_waits();
             mpi_errno = MPID_Progress_test(NULL);
             MPIR_ERR_CHECK(mpi_errno);
         }
@@ -182,7 +183,6 @@ int MPIDI_FERRY_init_world(void)
     ferry_params_t params = {
         .rank = (uint32_t) MPIR_Process.rank,
         .size = (uint32_t) MPIR_Process.size,
-        .may_sleep = true,
         .unlock = threads ? MPIDI_FERRY_unlock : NULL,
         .lock = threads ? MPIDI_FERRY_lock : NULL,
         .carried_bits = MPIDI_FERRY_ERROR_MASK,
@@ -262,6 +262,7 @@ int MPIDI_FERRY_mpi_finalize_hook(void)
 
     ferry_context_t *context = global->context;
     global->context = NULL;
+    MPIDI_FERRY_teams_finalize();
     MPIDI_FERRY_spawn_finalize();
     MPIDI_FERRY_handles_finalize();
     ferry_close(context);

@@ -6,6 +6,11 @@
 
 #include <ferry/ferry.h>
 
+/* Inserted where a call can't return before something has happened: the next progress may sleep. Progress that is
+ * made otherwise, such as by MPI_Test, must not for long. */
+extern bool MPIDI_FERRY_waiting;
+#define MPIDI_FERRY_waits() ((void) (MPIDI_FERRY_waiting = true))
+
 struct MPIDI_FERRY_view;
 
 /* Of a send, a receive or a matched probe. */
@@ -33,11 +38,14 @@ typedef struct MPIDI_FERRY_part {
     uint64_t handle; /* by which the peer names this request */
 } MPIDI_FERRY_part_t;
 
-/* Nothing is kept in these. */
-typedef struct {
-    int unused;
+/* Of a communicator. */
+typedef struct MPIDI_FERRY_comm {
+    struct MPIDI_FERRY_team *team; /* its processes are one, or NULL */
+    bool is_alone;                 /* they can't be */
+    uint8_t calls;                 /* that a team could have served, before there was one */
 } MPIDI_FERRY_comm_t;
 
+/* Nothing is kept in these. */
 typedef struct {
     int unused;
 } MPIDI_FERRY_dt_t;

@@ -4,6 +4,8 @@
  */
 #include "ferry_impl.h"
 
+bool MPIDI_FERRY_waiting;
+
 int MPIDI_FERRY_work(void)
 {
     MPIDI_FERRY_global_t *global = &MPIDI_FERRY_global;

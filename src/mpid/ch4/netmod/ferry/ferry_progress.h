@@ -1,6 +1,5 @@
 /*
- * Progress, called in a tight loop by everything that waits. That waits which last let the process sleep
- * is Ferry's business.
+ * Progress, called in a tight loop by everything that waits.
  */
 #ifndef FERRY_PROGRESS_H_INCLUDED
 #define FERRY_PROGRESS_H_INCLUDED
@@ -11,7 +10,12 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_progress(int vci, int blocking)
 {
     if (unlikely(MPIDI_FERRY_global.context == NULL))
         return MPI_SUCCESS;
-    ferry_progress(MPIDI_FERRY_global.context);
+    if (MPIDI_FERRY_waiting) {
+        MPIDI_FERRY_waiting = false;
+        ferry_await(MPIDI_FERRY_global.context);
+    } else {
+        ferry_progress(MPIDI_FERRY_global.context);
+    }
     if (unlikely(MPIDI_FERRY_global.work))
         return MPIDI_FERRY_work();
     return MPI_SUCCESS;

@@ -1,5 +1,5 @@
 /*
- * All that MPICH calls inline. One-sided, partitioned and collective operations are those of MPICH's
+ * All that MPICH calls inline. One-sided, partitioned and most collective operations are those of MPICH's
  * generic layer.
  */
 #ifndef NETMOD_INLINE_H_INCLUDED
@@ -8,10 +8,10 @@
 #ifdef MPIDI_ENABLE_AM_ONLY
 #include "netmod_am_fallback.h"
 #else
+#include "ferry_coll.h"
 #include "ferry_probe.h"
 #include "ferry_recv.h"
 #include "ferry_send.h"
-#include "netmod_am_fallback_coll.h"
 #include "netmod_am_fallback_part.h"
 #include "netmod_am_fallback_rma.h"
 #endif

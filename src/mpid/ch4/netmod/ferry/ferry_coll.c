@@ -1,0 +1,199 @@
+/*
+ * Collective operations through the memory of a team. Each member makes the same number of steps in an operation.
+ */
+#include "ferry_team.h"
+
+/* Up to here each member reduces all data by itself; beyond, each a part of it for all. */
+#define ALONE_MAX 2048
+
+#define CHECK_TEAM(ret_)             \
+    do {                             \
+        int ret = (ret_);            \
+        MPIDI_FERRY_CHKANDJUMP(ret); \
+    } while (0)
+
+static char *buffer_of(MPIDI_FERRY_team_t *team, int member)
+{
+    return (char *) ferry_team_area(team->ferry, (uint32_t) member) +
+           team->operations % MPIDI_FERRY_TEAM_BUFFERS * MPIDI_FERRY_TEAM_ROOM;
+}
+
+/* Waits until the buffers that this operation uses are read: a member that made a step of the operation before
+ * has ended the one before that. */
+static int begin(MPIDI_FERRY_team_t *team)
+{
+    uint32_t needed = team->steps_before + 1;
+
+    if (team->operations++ == 0)
+        return 0;
+    team->steps_before = team->steps;
+    return ferry_team_await(team->ferry, FERRY_TEAM_ALL, needed);
+}
+
+static void step(MPIDI_FERRY_team_t *team)
+{
+    team->steps = ferry_team_step(team->ferry);
+}
+
+static int await(MPIDI_FERRY_team_t *team, uint32_t member)
+{
+    return ferry_team_await(team->ferry, member, team->steps);
+}
+
+int MPIDI_FERRY_barrier(MPIDI_FERRY_team_t *team)
+{
+    int mpi_errno = MPI_SUCCESS;
+
+    CHECK_TEAM(begin(team));
+    step(team);
+    CHECK_TEAM(await(team, FERRY_TEAM_ALL));
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_bcast(MPIDI_FERRY_team_t *team, void *buffer, MPI_Aint count, MPI_Datatype datatype,
+                      int root)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPI_Aint size;
+
+    MPIR_Datatype_get_size_macro(datatype, size);
+    CHECK_TEAM(begin(team));
+    if (team->rank == root) {
+        mpi_errno = MPIR_Localcopy(buffer, count, datatype, buffer_of(team, root), count * size,
+                                   MPI_BYTE);
+        step(team);
+        MPIR_ERR_CHECK(mpi_errno);
+    } else {
+        step(team);
+        CHECK_TEAM(await(team, (uint32_t) root));
+        mpi_errno = MPIR_Localcopy(buffer_of(team, root), count * size, MPI_BYTE, buffer, count,
+                                   datatype);
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
+/* Reduces elements [first, first + count) of all members' buffers, in the order of ranks, into to. */
+static int reduce_all(MPIDI_FERRY_team_t *team, void *to, MPI_Aint first, MPI_Aint count,
+                      MPI_Datatype datatype, MPI_Op op)
+{
+    MPI_Aint size = MPIR_Datatype_get_basic_size(datatype);
+    int mpi_errno = MPI_SUCCESS;
+
+    memcpy(to, buffer_of(team, team->size - 1) + first * size, count * size);
+    for (int i = team->size - 2; i >= 0 && mpi_errno == MPI_SUCCESS; i--)
+        mpi_errno = MPIR_Reduce_local(buffer_of(team, i) + first * size, to, count, datatype, op);
+    return mpi_errno;
+}
+
+/* Each member reduces a part of the data, in its own buffer in place, and takes the others' parts from theirs. */
+static int reduce_parts(MPIDI_FERRY_team_t *team, char *to, MPI_Aint count, MPI_Datatype datatype,
+                        MPI_Op op)
+{
+    MPI_Aint size = MPIR_Datatype_get_basic_size(datatype);
+    MPI_Aint first = count * team->rank / team->size;
+    MPI_Aint own = count * (team->rank + 1) / team->size - first;
+    int mpi_errno = MPI_SUCCESS;
+
+    mpi_errno = reduce_all(team, to + first * size, first, own, datatype, op);
+    memcpy(buffer_of(team, team->rank) + first * size, to + first * size, own * size);
+    step(team);
+    MPIR_ERR_CHECK(mpi_errno);
+    CHECK_TEAM(await(team, FERRY_TEAM_ALL));
+    for (int i = 0; i < team->size; i++) {
+        MPI_Aint from = count * i / team->size;
+        MPI_Aint end = count * (i + 1) / team->size;
+        if (i != team->rank)
+            memcpy(to + from * size, buffer_of(team, i) + from * size, (end - from) * size);
+    }
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_allreduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recvbuf,
+                          MPI_Aint count, MPI_Datatype datatype, MPI_Op op)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPI_Aint bytes = count * (MPI_Aint) MPIR_Datatype_get_basic_size(datatype);
+
+    CHECK_TEAM(begin(team));
+    memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
+    step(team);
+    CHECK_TEAM(await(team, FERRY_TEAM_ALL));
+    if (bytes <= ALONE_MAX)
+        mpi_errno = reduce_all(team, recvbuf, 0, count, datatype, op);
+    else
+        mpi_errno = reduce_parts(team, recvbuf, count, datatype, op);
+    MPIR_ERR_CHECK(mpi_errno);
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_reduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recvbuf, MPI_Aint count,
+                       MPI_Datatype datatype, MPI_Op op, int root)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPI_Aint bytes = count * (MPI_Aint) MPIR_Datatype_get_basic_size(datatype);
+
+    CHECK_TEAM(begin(team));
+    memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
+    step(team);
+    if (team->rank == root) {
+        CHECK_TEAM(await(team, FERRY_TEAM_ALL));
+        mpi_errno = reduce_all(team, recvbuf, 0, count, datatype, op);
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
+int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                          MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
+                          MPI_Datatype recvtype)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPI_Aint size, extent;
+
+    MPIR_Datatype_get_size_macro(recvtype, size);
+    MPIR_Datatype_get_extent_macro(recvtype, extent);
+    size *= recvcount;
+    extent *= recvcount;
+    CHECK_TEAM(begin(team));
+    if (sendbuf == MPI_IN_PLACE) {
+        sendbuf = (char *) recvbuf + team->rank * extent;
+        sendcount = recvcount;
+        sendtype = recvtype;
+    }
+    mpi_errno = MPIR_Localcopy(sendbuf, sendcount, sendtype, buffer_of(team, team->rank), size,
+                               MPI_BYTE);
+    step(team);
+    MPIR_ERR_CHECK(mpi_errno);
+    CHECK_TEAM(await(team, FERRY_TEAM_ALL));
+    for (int i = 0; i < team->size; i++) {
+        mpi_errno = MPIR_Localcopy(buffer_of(team, i), size, MPI_BYTE,
+                                   (char *) recvbuf + i * extent, recvcount, recvtype);
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
