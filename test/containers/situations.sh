@@ -435,6 +435,32 @@ steps() {
     nothing_left a b c
 }
 
+# Half a processor for each rank: what waits must leave it to what works.
+quota() {
+    needs_root
+    local group
+    for group in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do
+        [ ! -e $group/cgroup.procs ] || break
+    done
+    group=$group/ferry-test-$$
+    mkdir "$group" 2> /dev/null || skip "no cgroup can be made here"
+    if [ -e "$group/cpu.cfs_quota_us" ]; then
+        echo 100000 > "$group/cpu.cfs_period_us"
+        echo 100000 > "$group/cpu.cfs_quota_us"
+    else
+        echo 100000 100000 > "$group/cpu.max" 2> /dev/null || {
+            rmdir "$group"
+            skip "no quota can be set here"
+        }
+    fi
+    container a
+    (
+        echo 0 > "$group/cgroup.procs"
+        passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/turns" 1.5
+    )
+    rmdir "$group"
+}
+
 # Over shared memory, the network, and both at once.
 late_rank() {
     two_with_directory
