@@ -44,8 +44,8 @@ int main(int argc, char **argv)
     MPI_Allreduce(&mine, &all, 1, MPI_DOUBLE, MPI_SUM, MPI_COMM_WORLD);
     if (check_rank == 0) {
         printf("%.3f s, of processors %.3f s\n", MPI_Wtime() - begin, all);
-        CHECK(most == 0 || all <= most * 1e-3 * TURNS, "%.3f s of processors for %.3f s of work", all,
-              1e-3 * TURNS);
+        CHECK(most == 0 || all <= most * 1e-3 * TURNS, "%.3f s of processors for %.3f s of work",
+              all, 1e-3 * TURNS);
     }
     return check_end();
 }

@@ -14,38 +14,46 @@
 
 static char *buffer_of(MPIDI_FERRY_team_t *team, int member)
 {
-    return (char *) ferry_team_area(team->ferry, (uint32_t) member) +
-           team->operations % MPIDI_FERRY_TEAM_BUFFERS * MPIDI_FERRY_TEAM_ROOM;
+    char *area = ferry_team_area(team->ferry, (uint32_t) member);
+    unsigned large = team->buffer - MPIDI_FERRY_TEAM_SMALLS;
+
+    if (team->buffer < MPIDI_FERRY_TEAM_SMALLS)
+        return area + team->buffer * MPIDI_FERRY_TEAM_SMALL;
+    return area + MPIDI_FERRY_TEAM_SMALLS * MPIDI_FERRY_TEAM_SMALL + large * MPIDI_FERRY_TEAM_ROOM;
 }
 
-/* Waits until the buffers that this operation uses are read: a member that made a step of the operation before
- * has ended the one before that. */
-static int begin(MPIDI_FERRY_team_t *team)
+/* Takes a buffer for so many bytes of each member, once all have read what was left there: a member that made a step
+ * since has ended the operation that used it. There was one since, for buffers take turns. */
+static int begin(MPIDI_FERRY_team_t *team, MPI_Aint bytes)
 {
-    uint32_t needed = team->steps_before + 1;
+    uint64_t until;
 
-    if (team->operations++ == 0)
-        return 0;
-    team->steps_before = team->steps;
-    return ferry_team_await(team->ferry, FERRY_TEAM_ALL, needed);
+    if (bytes <= MPIDI_FERRY_TEAM_SMALL)
+        team->buffer = team->small++ % MPIDI_FERRY_TEAM_SMALLS;
+    else
+        team->buffer = MPIDI_FERRY_TEAM_SMALLS + team->large++ % MPIDI_FERRY_TEAM_LARGES;
+    until = team->used_until[team->buffer];
+    return until ? ferry_team_await(team->ferry, FERRY_TEAM_ALL, (uint32_t) (until + 1)) : 0;
 }
 
 static void step(MPIDI_FERRY_team_t *team)
 {
-    team->steps = ferry_team_step(team->ferry);
+    team->steps++;
+    ferry_team_step(team->ferry);
+    team->used_until[team->buffer] = team->steps;
 }
 
 static int await(MPIDI_FERRY_team_t *team, uint32_t member)
 {
-    return ferry_team_await(team->ferry, member, team->steps);
+    return ferry_team_await(team->ferry, member, (uint32_t) team->steps);
 }
 
 int MPIDI_FERRY_barrier(MPIDI_FERRY_team_t *team)
 {
     int mpi_errno = MPI_SUCCESS;
 
-    CHECK_TEAM(begin(team));
-    step(team);
+    team->steps++;
+    ferry_team_step(team->ferry);
     CHECK_TEAM(await(team, FERRY_TEAM_ALL));
 
 fn_exit:
@@ -61,7 +69,7 @@ int MPIDI_FERRY_bcast(MPIDI_FERRY_team_t *team, void *buffer, MPI_Aint count, MP
     MPI_Aint size;
 
     MPIR_Datatype_get_size_macro(datatype, size);
-    CHECK_TEAM(begin(team));
+    CHECK_TEAM(begin(team, count * size));
     if (team->rank == root) {
         mpi_errno = MPIR_Localcopy(buffer, count, datatype, buffer_of(team, root), count * size,
                                    MPI_BYTE);
@@ -127,7 +135,7 @@ int MPIDI_FERRY_allreduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *r
     int mpi_errno = MPI_SUCCESS;
     MPI_Aint bytes = count * (MPI_Aint) MPIR_Datatype_get_basic_size(datatype);
 
-    CHECK_TEAM(begin(team));
+    CHECK_TEAM(begin(team, bytes));
     memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
     step(team);
     CHECK_TEAM(await(team, FERRY_TEAM_ALL));
@@ -149,7 +157,7 @@ int MPIDI_FERRY_reduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recv
     int mpi_errno = MPI_SUCCESS;
     MPI_Aint bytes = count * (MPI_Aint) MPIR_Datatype_get_basic_size(datatype);
 
-    CHECK_TEAM(begin(team));
+    CHECK_TEAM(begin(team, bytes));
     memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
     step(team);
     if (team->rank == root) {
@@ -175,7 +183,7 @@ int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Ain
     MPIR_Datatype_get_extent_macro(recvtype, extent);
     size *= recvcount;
     extent *= recvcount;
-    CHECK_TEAM(begin(team));
+    CHECK_TEAM(begin(team, size));
     if (sendbuf == MPI_IN_PLACE) {
         sendbuf = (char *) recvbuf + team->rank * extent;
         sendcount = recvcount;

@@ -25,19 +25,14 @@ static bool is_one_node(MPIR_Comm *comm)
     return node != UINT32_MAX;
 }
 
-static size_t room(void)
-{
-    return MPIDI_FERRY_TEAM_BUFFERS * MPIDI_FERRY_TEAM_ROOM;
-}
-
 static int join(MPIR_Comm *comm, uint64_t name, ferry_team_t **team)
 {
     ferry_peer_t *peers[MEMBERS_MAX];
 
     for (int i = 0; i < comm->local_size; i++)
         peers[i] = MPIDI_FERRY_peer(comm, i);
-    return ferry_team_join(MPIDI_FERRY_global.context, name, (uint32_t) comm->local_size, room(),
-                           peers, (uint32_t) comm->rank, team);
+    return ferry_team_join(MPIDI_FERRY_global.context, name, (uint32_t) comm->local_size,
+                           MPIDI_FERRY_TEAM_AREA, peers, (uint32_t) comm->rank, team);
 }
 
 static MPIDI_FERRY_team_t *wrap(MPIR_Comm *comm, ferry_team_t *ferry)
@@ -64,7 +59,7 @@ static MPIDI_FERRY_team_t *make(MPIR_Comm *comm)
     uint64_t name = 0;
     int joined, all = 0;
 
-    if (comm->rank == 0 && ferry_team_make(context, members, room(), &name) < 0)
+    if (comm->rank == 0 && ferry_team_make(context, members, MPIDI_FERRY_TEAM_AREA, &name) < 0)
         name = 0;
     if (MPIR_Bcast_impl(&name, sizeof name, MPI_BYTE, 0, comm, &errflag) != MPI_SUCCESS ||
         name == 0)
@@ -80,7 +75,7 @@ static MPIDI_FERRY_team_t *make(MPIR_Comm *comm)
         ferry_team_leave(ferry);
     MPL_free(team);
     if (comm->rank == 0)
-        ferry_team_unmake(context, members, room(), name);
+        ferry_team_unmake(context, members, MPIDI_FERRY_TEAM_AREA, name);
     return NULL;
 }
 
