@@ -424,6 +424,18 @@ crowd() {
     by shm
 }
 
+many_ranks() {
+    local name
+    common_dir
+    for name in a b c d e f g h; do
+        container $name share=/run/ferry:/run/ferry
+    done
+    passes job a,b,c,d,e,f,g,h -n 64 "$programs/where"
+    by shm
+    passes job a,b,c,d,e,f,g,h -n 64 "$programs/crowd"
+    nothing_left a b c d e f g h
+}
+
 # Collective operations through memory that a node shares, in containers of one and of two nodes.
 steps() {
     two_with_directory
