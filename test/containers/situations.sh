@@ -492,7 +492,7 @@ late_rank() {
 # may lose what ranks say that end at once.
 killed_in() {
     local places=$1 others=${1//[!,]/} mode begin
-    for mode in fatal return; do
+    for mode in fatal return barrier; do
         begin=$SECONDS
         rm -f "$SANDBOX"/ended-* "$SANDBOX"/said-*
         run timeout -k 1 40 "$MPI_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec \

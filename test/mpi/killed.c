@@ -1,8 +1,8 @@
 /*
- * The last rank dies in the middle of a long message. The others must not wait for it for ever: with
- * errors that return they see one, and write it into a file FOLDER/ended-RANK: what they say on standard
- * error the launcher may lose.
- *     killed fatal|return FOLDER
+ * The last rank dies in the middle of a long message, or between the barriers of all. The others must not wait for it
+ * for ever: with errors that return they see one, and write it into a file FOLDER/ended-RANK: what they say on
+ * standard error the launcher may lose.
+ *     killed fatal|return|barrier FOLDER
  */
 #include "check.h"
 
@@ -24,14 +24,17 @@ int main(int argc, char **argv)
     char *buffer = check_malloc(LENGTH), text[MPI_MAX_ERROR_STRING];
     int victim = check_size - 1, error = MPI_SUCCESS, length;
     MPI_Barrier(MPI_COMM_WORLD);
-    if (argc > 1 && strcmp(argv[1], "return") == 0)
+    int barriers = argc > 1 && strcmp(argv[1], "barrier") == 0;
+    if (argc > 1 && strcmp(argv[1], "fatal") != 0)
         MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     if (check_rank == victim) {
         pthread_t thread;
         pthread_create(&thread, NULL, killer, (void *) (intptr_t) 200000);
     }
     for (double end = MPI_Wtime() + 30; MPI_Wtime() < end && error == MPI_SUCCESS;) {
-        if (check_rank == victim)
+        if (barriers)
+            error = MPI_Barrier(MPI_COMM_WORLD);
+        else if (check_rank == victim)
             for (int r = 0; r < victim; r++)
                 MPI_Send(buffer, LENGTH, MPI_BYTE, r, TAG, MPI_COMM_WORLD);
         else

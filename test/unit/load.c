@@ -2,6 +2,7 @@
  * How many want the machine's processors.
  */
 #include "load.h"
+#include "machine.h"
 #include "unit.h"
 
 #include <pthread.h>
@@ -51,11 +52,45 @@ static void counts_who_runs(void **state)
         pthread_join(threads[i], NULL);
 }
 
+/* Fewer than all that run: the machine is taken, and that is believed for a while; then asked again. */
+static void free_or_taken(void **state)
+{
+    struct ferry_load load = {0};
+    uint64_t now = 1000000000;
+
+    (void) state;
+    assert_false(ferry_processors_free(&load, 0, now));
+    assert_false(ferry_processors_free(&load, 1000000, now + 1));
+    now += 1000000000;
+    assert_true(ferry_processors_free(&load, 1000000, now));
+    assert_true(ferry_processors_free(&load, 0, now + 1));
+    now += 1000000000;
+    assert_false(ferry_processors_free(&load, 0, now));
+}
+
+static void steal(void **state)
+{
+    uint64_t stolen = 0, all = 0;
+
+    (void) state;
+    assert_false(ferry_steal_time(root, &stolen, &all));
+    put("/proc/stat", "cpu  10 1 20 300 4 5 6 70 8 9\ncpu0 1 1 1 1 1 1 1 1 1 1\n");
+    assert_true(ferry_steal_time(root, &stolen, &all));
+    assert_int_equal(stolen, 70);
+    assert_int_equal(all, 10 + 1 + 20 + 300 + 4 + 5 + 6 + 70);
+    put("/proc/stat", "cpu  10 1 20 300\ncpu0 1 1 1 1\n"); /* an old kernel */
+    assert_false(ferry_steal_time(root, &stolen, &all));
+    put("/proc/stat", "nothing of the kind\n");
+    assert_false(ferry_steal_time(root, &stolen, &all));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_this_one),
         cmocka_unit_test(counts_who_runs),
+        cmocka_unit_test(free_or_taken),
+        cmocka_unit_test_setup_teardown(steal, make_machine, remove_machine),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
