@@ -241,6 +241,22 @@ int ferry_get(ferry_peer_t *peer, const void *key, uint64_t offset, void *buffer
 int ferry_put(ferry_peer_t *peer, const void *key, uint64_t offset, const void *buffer,
               size_t length, ferry_request_t *request);
 
+/* ---- Memory in common ----
+ * A range of memory that processes of one node map. One takes it and tells the others its name, each sees to the memory
+ * of its own part. Begins at a page; what was not written yet is zero. */
+
+/* Takes address room for length bytes. Errors: -ENOTSUP this process shares no memory; -ENOSPC. */
+int ferry_shared_take(ferry_context_t *context, size_t length, uint64_t *name);
+/* To be called by whoever took it, when nobody has it mapped: room and memory are free again. */
+void ferry_shared_release(ferry_context_t *context, uint64_t name, size_t length);
+
+/* Maps it, and makes sure of the memory of [from, from + own): never a SIGBUS later, and no kill by the memory limit
+ * of a container. Parts of others must not be touched before these have mapped it, too. It must be unmapped before the
+ * context is closed. Errors: -ENOTSUP, -EPROTO no such memory; -ENOSPC, -ENOMEM there is not so much. */
+int ferry_shared_map(ferry_context_t *context, uint64_t name, size_t length, size_t from,
+                     size_t own, void **memory);
+void ferry_shared_unmap(void *memory, size_t length);
+
 /* ---- Teams ----
  * Processes of one node that go through the same steps, each with an area of memory that it writes and all read. One
  * makes the memory and tells the others its name. */

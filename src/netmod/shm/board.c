@@ -1,5 +1,5 @@
 /*
- * Boards: making and joining them, their memory, telling others where rings are.
+ * Boards: making and joining them, telling others where rings are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +17,6 @@
 #include "list.h"
 #include "log.h"
 
-#define PAGE 4096u
 #define MAGIC 0x3330596572726546u /* "FerrY03" */
 
 /* Sparse: only what is taken costs memory. */
@@ -26,19 +25,14 @@
 pthread_mutex_t ferry_boards_lock = PTHREAD_MUTEX_INITIALIZER;
 struct ferry_link ferry_boards = {&ferry_boards, &ferry_boards};
 
-static size_t pages(size_t length)
-{
-    return (length + PAGE - 1) & ~(size_t) (PAGE - 1);
-}
-
 static void set_layout(struct ferry_board *board, uint32_t members)
 {
     board->members = members;
-    board->head_length = pages(sizeof(struct ferry_board_head) +
-                               members * sizeof(struct ferry_member) +
-                               FERRY_BOARD_SET(members) * sizeof(uint64_t));
+    board->head_length = ferry_board_pages(sizeof(struct ferry_board_head) +
+                                           members * sizeof(struct ferry_member) +
+                                           FERRY_BOARD_SET(members) * sizeof(uint64_t));
     board->rows_offset = board->head_length;
-    board->row_stride = pages(members * sizeof(uint64_t)) / sizeof(uint64_t);
+    board->row_stride = ferry_board_pages(members * sizeof(uint64_t)) / sizeof(uint64_t);
     board->rows_length = members * board->row_stride * sizeof(uint64_t);
     board->heap = board->rows_offset + board->rows_length;
 }
@@ -71,29 +65,6 @@ void ferry_boards_lock_again(void)
 
 /* ---- Making and joining ---- */
 
-/* Maps a range. A memfd is sealed against shrinking; a file can't be, and is guarded. */
-static int map_range(struct ferry_board *board, uint64_t offset, size_t length, void **memory)
-{
-    int error = 0;
-
-    *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, board->fd, (off_t) offset);
-    if (*memory == MAP_FAILED)
-        return -errno;
-    /* A child neither uses nor keeps what it did not ask for. */
-    madvise(*memory, length, MADV_DONTFORK);
-    if (board->kind == FERRY_SEGMENT_FILE)
-        error = ferry_fault_guard(*memory, length, &board->faulted);
-    if (error)
-        munmap(*memory, length);
-    return error;
-}
-
-static void unmap_range(void *memory, size_t length)
-{
-    ferry_fault_unguard(memory);
-    munmap(memory, length);
-}
-
 static int map_segment(struct ferry_board *board)
 {
     int error = ferry_segment_fill(board->fd, 0, board->head_length);
@@ -101,7 +72,7 @@ static int map_segment(struct ferry_board *board)
     void *memory;
 
     if (!error)
-        error = map_range(board, 0, length, &memory);
+        error = ferry_range_map(board, 0, length, &memory);
     if (error)
         return error;
     board->head = memory;
@@ -114,7 +85,7 @@ static uint64_t segment_size(void)
 {
     uint64_t limit = ferry_file_size_limit();
 
-    return limit < BOARD_SIZE ? limit & ~(uint64_t) (PAGE - 1) : BOARD_SIZE;
+    return limit < BOARD_SIZE ? limit & ~(uint64_t) (FERRY_BOARD_PAGE - 1) : BOARD_SIZE;
 }
 
 /* Writes what a new board begins with. */
@@ -179,7 +150,7 @@ static void unmake(struct ferry_board *board)
         ferry_place_remove(board->place, board->name);
     board->named = false;
     if (board->head)
-        unmap_range(board->head, board->head_length + board->rows_length);
+        ferry_range_unmap(board->head, board->head_length + board->rows_length);
     board->head = NULL;
     if (board->fd >= 0)
         close(board->fd);
@@ -275,6 +246,7 @@ struct ferry_board *ferry_board_join(struct ferry_place *place, unsigned place_i
         return NULL;
     board->place = place;
     board->rank = params->rank;
+    ferry_heap_init(board);
     set_layout(board, params->size);
     for (unsigned i = 0; i < 2; i++)
         if (ferry_list_has(ferry_config()->segment, kinds[i].word) &&
@@ -305,6 +277,7 @@ void ferry_board_leave(struct ferry_board *board)
     unmake(board);
     lock_others_again();
     pthread_mutex_unlock(&ferry_boards_lock);
+    ferry_heap_end(board);
     free(board);
 }
 
@@ -318,53 +291,6 @@ enum ferry_segment_kind ferry_board_kind(const struct ferry_board *board)
     return board->kind;
 }
 
-/* ---- Memory ---- */
-
-int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory)
-{
-    int error;
-
-    length = pages(length);
-    if (offset % PAGE || offset < board->heap || offset > board->size ||
-        length > board->size - offset)
-        return -EPROTO;
-    error = ferry_segment_fill(board->fd, offset, length);
-    return error ? error : map_range(board, offset, length, memory);
-}
-
-void ferry_board_unmap(void *memory, size_t length)
-{
-    unmap_range(memory, pages(length));
-}
-
-int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
-{
-    uint64_t taken = atomic_load(&board->head->taken);
-    int error;
-
-    do
-        if (taken > board->size || pages(length) > board->size - taken)
-            return -ENOSPC;
-    while (!atomic_compare_exchange_weak(&board->head->taken, &taken, taken + pages(length)));
-    *offset = taken;
-    error = ferry_board_map(board, *offset, length, memory);
-    return error == -EPROTO ? -ENOSPC : error;
-}
-
-bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least)
-{
-    uint64_t taken = atomic_load(&board->head->taken) + pages(length);
-    uint64_t kept = (uint64_t) board->members * board->members * pages(least);
-
-    return taken > board->size || board->size - taken < kept;
-}
-
-void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length)
-{
-    fallocate(board->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset,
-              (off_t) pages(length));
-}
-
 bool ferry_board_faulted(const struct ferry_board *board)
 {
     return atomic_load_explicit(&board->faulted, memory_order_relaxed);
@@ -375,8 +301,9 @@ bool ferry_board_faulted(const struct ferry_board *board)
 int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
 {
     size_t index = to * board->row_stride + board->rank;
-    size_t page = (board->rows_offset + index * sizeof(uint64_t)) & ~(size_t) (PAGE - 1);
-    int error = ferry_segment_fill(board->fd, page, PAGE);
+    size_t page = (board->rows_offset + index * sizeof(uint64_t)) &
+                  ~(size_t) (FERRY_BOARD_PAGE - 1);
+    int error = ferry_segment_fill(board->fd, page, FERRY_BOARD_PAGE);
 
     if (error)
         return error;

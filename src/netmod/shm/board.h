@@ -90,15 +90,23 @@ void ferry_board_cpus(const struct ferry_board *board, uint32_t rank, cpu_set_t 
 /* The quota of processor time that a member is subject to, as it said when it joined. */
 struct ferry_quota ferry_board_quota(const struct ferry_board *board, uint32_t rank);
 
-/* Takes length bytes (rounded up to pages) of the segment, with memory behind them, and maps them.
- * Errors: -ENOSPC, -ENOMEM. */
+/* Takes address room of the segment for length bytes (rounded up to pages). Errors: -ENOSPC. */
+int ferry_board_take(struct ferry_board *board, size_t length, uint64_t *offset);
+
+/* Gives back what this process took, and the memory behind it. */
+void ferry_board_release(struct ferry_board *board, uint64_t offset, size_t length);
+
+/* Takes length bytes, with memory behind them, and maps them. Errors: -ENOSPC, -ENOMEM. */
 int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory);
 
 /* Whether, with length bytes more taken, there would no longer be least bytes for each two members. */
 bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least);
 
-/* Maps what another member took. Errors: -EPROTO not within the segment; -ENOSPC, -ENOMEM. */
+/* Maps what another member took, with memory behind all of it, or behind the pages of [from, from + filled): the rest
+ * is filled by others, and not to be touched before. Errors: -EPROTO not within the segment; -ENOSPC, -ENOMEM. */
 int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory);
+int ferry_board_map_part(struct ferry_board *board, uint64_t offset, size_t length, size_t from,
+                         size_t filled, void **memory);
 void ferry_board_unmap(void *memory, size_t length);
 
 /* Gives memory behind a range back; its content is lost. */

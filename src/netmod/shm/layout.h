@@ -1,5 +1,5 @@
 /*
- * How a board looks, in the segment and in this process: for board.c and member.c alone.
+ * How a board looks, in the segment and in this process: for board.c, heap.c and member.c alone.
  */
 #ifndef FERRY_LAYOUT_H
 #define FERRY_LAYOUT_H
@@ -56,10 +56,24 @@ struct ferry_board {
     _Atomic uint64_t *resting; /* a set of members, behind the last of head */
     _Atomic uint64_t *rows;    /* rows[to * stride + from]: what `from` told `to` */
     size_t rows_offset, row_stride, rows_length;
-    uint64_t heap;
+    uint64_t heap;          /* memory to be taken begins here */
+    struct ferry_link gaps; /* in it, which this process took and gave back */
     _Atomic bool faulted;
     uint32_t beats;
 };
+
+#define FERRY_BOARD_PAGE 4096u
+
+static inline size_t ferry_board_pages(size_t length)
+{
+    return (length + FERRY_BOARD_PAGE - 1) & ~(size_t) (FERRY_BOARD_PAGE - 1);
+}
+
+/* heap.c; the range is of pages, and within the segment. Errors: as mmap's; -ENOMEM. */
+int ferry_range_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory);
+void ferry_range_unmap(void *memory, size_t length);
+void ferry_heap_init(struct ferry_board *board);
+void ferry_heap_end(struct ferry_board *board);
 
 /* All boards of this process; to be locked. */
 extern struct ferry_link ferry_boards;

@@ -93,3 +93,10 @@ int ferry_shm_find_node(struct ferry_shm *shm)
     }
     return 0;
 }
+
+struct ferry_shm *ferry_shm_with_node(ferry_context_t *context)
+{
+    struct ferry_transport *transport = ferry_core_transport(context, &ferry_shm_ops);
+
+    return transport && ferry_shm_of(transport)->node ? ferry_shm_of(transport) : NULL;
+}

@@ -132,6 +132,8 @@ int ferry_shm_segments(const uint8_t *const *parts, const uint8_t *lengths, uint
  * Errors: -EHOSTUNREACH one is not. */
 int ferry_shm_find_node(struct ferry_shm *shm);
 bool ferry_shm_is_of_node(struct ferry_shm *shm, ferry_peer_t *peer);
+/* The transport of a context, if this process's node has a board; or NULL. */
+struct ferry_shm *ferry_shm_with_node(ferry_context_t *context);
 
 /* ---- rest.c: who shares processors, and sleep ---- */
 

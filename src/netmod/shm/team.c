@@ -50,18 +50,11 @@ static size_t length_of(uint32_t members, size_t room)
     return members * (sizeof(struct line) + padded(room)) + sizeof(struct common);
 }
 
-static struct ferry_shm *shm_with_node(ferry_context_t *context)
-{
-    struct ferry_transport *transport = ferry_core_transport(context, &ferry_shm_ops);
-
-    return transport && ferry_shm_of(transport)->node ? ferry_shm_of(transport) : NULL;
-}
-
 /* ---- Making, joining, leaving ---- */
 
 int ferry_team_make(ferry_context_t *context, uint32_t members, size_t room, uint64_t *name)
 {
-    struct ferry_shm *shm = shm_with_node(context);
+    struct ferry_shm *shm = ferry_shm_with_node(context);
     size_t length = length_of(members, room);
     struct line *lines;
     void *memory;
@@ -83,7 +76,7 @@ int ferry_team_make(ferry_context_t *context, uint32_t members, size_t room, uin
 
 void ferry_team_unmake(ferry_context_t *context, uint32_t members, size_t room, uint64_t name)
 {
-    struct ferry_shm *shm = shm_with_node(context);
+    struct ferry_shm *shm = ferry_shm_with_node(context);
 
     if (shm)
         ferry_board_drop(shm->node, name, length_of(members, room));
@@ -106,7 +99,7 @@ static void find_members(ferry_team_t *team, ferry_peer_t *const *peers)
 int ferry_team_join(ferry_context_t *context, uint64_t name, uint32_t members, size_t room,
                     ferry_peer_t *const *peers, uint32_t index, ferry_team_t **out)
 {
-    struct ferry_shm *shm = shm_with_node(context);
+    struct ferry_shm *shm = ferry_shm_with_node(context);
     ferry_team_t *team;
     int error;
 
