@@ -447,6 +447,24 @@ steps() {
     nothing_left a b c
 }
 
+# Who shares memory, whatever the launcher thinks, and windows in that memory. Where it is a directory's, that holds
+# few of them at a time.
+nodes() {
+    two_with_directory
+    container c
+    passes job a,b -n 4 "$programs/nodes" 4444
+    passes job a,b,c -n 4 "$programs/nodes" 3313
+    MPIR_CVAR_NUM_CLIQUES=2 passes job a,b -n 4 "$programs/nodes" 2222
+    FERRY_TRANSPORTS=fabric passes job a,b -n 2 "$programs/nodes" 11
+    nothing_left a b c
+    mount -t tmpfs -o mode=1777,size=48m tmpfs /run/ferry
+    container d share=/run/ferry:/run/ferry
+    container e share=/run/ferry:/run/ferry
+    FERRY_SEGMENT=file passes job d,e -n 2 "$programs/nodes" 22 20
+    by shm
+    nothing_left d e
+}
+
 # Half a processor for each rank: what waits must leave it to what works.
 quota() {
     needs_root

@@ -392,6 +392,8 @@ void ferry_idle(ferry_context_t *context, bool waits)
             sched_yield();
         return;
     }
+    if (wait->is_brief && context->idle > first && !(context->idle & 7))
+        sched_yield();
     if ((context->idle & (polls - 1)) && !(waits && wait->resting))
         return;
     now = ferry_now_ns();

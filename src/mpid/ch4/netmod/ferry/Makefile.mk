@@ -12,8 +12,10 @@ noinst_HEADERS     += src/mpid/ch4/netmod/ferry/netmod_inline.h \
                       src/mpid/ch4/netmod/ferry/ferry_proc.h \
                       src/mpid/ch4/netmod/ferry/ferry_progress.h \
                       src/mpid/ch4/netmod/ferry/ferry_recv.h \
+                      src/mpid/ch4/netmod/ferry/ferry_rma.h \
                       src/mpid/ch4/netmod/ferry/ferry_send.h \
-                      src/mpid/ch4/netmod/ferry/ferry_team.h
+                      src/mpid/ch4/netmod/ferry/ferry_team.h \
+                      src/mpid/ch4/netmod/ferry/ferry_win.h
 
 mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_am.c \
@@ -23,6 +25,7 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_first.c \
                       src/mpid/ch4/netmod/ferry/ferry_handle.c \
                       src/mpid/ch4/netmod/ferry/ferry_init.c \
+                      src/mpid/ch4/netmod/ferry/ferry_node.c \
                       src/mpid/ch4/netmod/ferry/ferry_part.c \
                       src/mpid/ch4/netmod/ferry/ferry_progress.c \
                       src/mpid/ch4/netmod/ferry/ferry_pt2pt.c \
@@ -30,7 +33,8 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_team.c \
                       src/mpid/ch4/netmod/ferry/ferry_type.c \
                       src/mpid/ch4/netmod/ferry/ferry_view.c \
-                      src/mpid/ch4/netmod/ferry/ferry_win.c
+                      src/mpid/ch4/netmod/ferry/ferry_win.c \
+                      src/mpid/ch4/netmod/ferry/ferry_win_memory.c
 
 errnames_txt_files += src/mpid/ch4/netmod/ferry/errnames.txt
 

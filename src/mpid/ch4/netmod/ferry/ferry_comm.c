@@ -11,6 +11,9 @@ int MPIDI_FERRY_mpi_comm_commit_pre_hook(MPIR_Comm *comm)
 
 int MPIDI_FERRY_mpi_comm_commit_post_hook(MPIR_Comm *comm)
 {
+    /* Operations in two steps, within nodes and between their first processes, gain nothing in a single node. */
+    if (comm->hierarchy_kind == MPIR_COMM_HIERARCHY_KIND__PARENT && MPIDI_FERRY_is_one_node(comm))
+        comm->hierarchy_kind = MPIR_COMM_HIERARCHY_KIND__FLAT;
     return MPI_SUCCESS;
 }
 

@@ -25,6 +25,7 @@ extern MPIDI_FERRY_global_t MPIDI_FERRY_global;
 #define MPIDI_FERRY_AV(av) ((av)->netmod.ferry)
 #define MPIDI_FERRY_REQ(req) ((req)->dev.ch4.netmod.ferry)
 #define MPIDI_FERRY_COMM(comm) ((comm)->dev.ch4.netmod.ferry)
+#define MPIDI_FERRY_WIN(win) ((win)->dev.netmod.ferry)
 #define MPIDI_FERRY_AMREQ(req) ((req)->dev.ch4.am.netmod_am.ferry)
 
 /* MPICH's request around Ferry's; both kinds begin at the same place. */
@@ -185,6 +186,12 @@ int MPIDI_FERRY_first_init(ferry_context_t *context);
 void MPIDI_FERRY_first_finalize(void);
 /* Whether a process of another job was met, and still has a part in some communicator. */
 bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
+
+/* ---- Nodes (ferry_node.c) ---- */
+
+/* Tells MPICH which processes of this job share memory, in place of what the launcher said. */
+int MPIDI_FERRY_nodes_tell(void);
+bool MPIDI_FERRY_is_one_node(MPIR_Comm *comm);
 
 /* ---- Collective operations within a node (ferry_team.c, ferry_coll.c) ---- */
 

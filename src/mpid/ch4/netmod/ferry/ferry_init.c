@@ -208,13 +208,16 @@ int MPIDI_FERRY_init_world(void)
     mpi_errno = exchange();
     MPIR_ERR_CHECK(mpi_errno);
     ret = ferry_settle(context);
-    if (ret == 1)
+    bool more = ret == 1;
+    if (more)
         ret = ferry_open_fabric(context);
-    else if (ret == 0)
-        goto fn_exit;
     MPIR_ERR_CHKANDJUMP1(ret < 0, mpi_errno, MPI_ERR_OTHER, "**ferryinit", "**ferryinit %s",
                          explain(ret));
-    mpi_errno = exchange();
+    if (more) {
+        mpi_errno = exchange();
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+    mpi_errno = MPIDI_FERRY_nodes_tell();
     MPIR_ERR_CHECK(mpi_errno);
 
 fn_exit:

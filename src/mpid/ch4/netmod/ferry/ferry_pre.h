@@ -45,14 +45,17 @@ typedef struct MPIDI_FERRY_comm {
     uint8_t calls;                 /* that a team could have served, before there was one */
 } MPIDI_FERRY_comm_t;
 
+/* Of a window whose memory was allocated with it. */
+typedef struct MPIDI_FERRY_win {
+    uint64_t name; /* of memory that the processes of this node share */
+    void *memory;  /* where that is mapped, or NULL */
+    MPI_Aint length;
+} MPIDI_FERRY_win_t;
+
 /* Nothing is kept in these. */
 typedef struct {
     int unused;
 } MPIDI_FERRY_dt_t;
-
-typedef struct {
-    int unused;
-} MPIDI_FERRY_win_t;
 
 typedef struct {
     int unused;

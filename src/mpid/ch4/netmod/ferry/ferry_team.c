@@ -11,7 +11,7 @@
 
 static MPIDI_FERRY_team_t *teams; /* all of this process */
 
-static bool is_one_node(MPIR_Comm *comm)
+static bool shares_memory(MPIR_Comm *comm)
 {
     uint32_t node;
 
@@ -84,7 +84,7 @@ MPIDI_FERRY_team_t *MPIDI_FERRY_team_find(MPIR_Comm *comm)
     MPIDI_FERRY_comm_t *ours = &MPIDI_FERRY_COMM(comm);
 
     if (ours->calls++ == 0)
-        ours->is_alone = !is_one_node(comm);
+        ours->is_alone = !shares_memory(comm);
     if (ours->is_alone || ours->calls < CALLS)
         return NULL;
     ours->team = make(comm);

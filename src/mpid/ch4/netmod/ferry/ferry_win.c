@@ -1,7 +1,7 @@
 /*
- * Windows, those of MPICH's generic layer.
+ * Windows: those of MPICH's generic layer, but for memory that is allocated with them.
  */
-#include "ferry_impl.h"
+#include "ferry_win.h"
 
 int MPIDI_FERRY_mpi_win_create(void *base, MPI_Aint length, int disp_unit, MPIR_Info *info,
                                MPIR_Comm *comm, MPIR_Win **win)
@@ -12,13 +12,27 @@ int MPIDI_FERRY_mpi_win_create(void *base, MPI_Aint length, int disp_unit, MPIR_
 int MPIDI_FERRY_mpi_win_allocate(MPI_Aint size, int disp_unit, MPIR_Info *info, MPIR_Comm *comm,
                                  void *base, MPIR_Win **win)
 {
-    return MPIDIG_mpi_win_allocate(size, disp_unit, info, comm, base, win);
+    return MPIDI_FERRY_win_allocate(size, disp_unit, info, comm, MPI_WIN_FLAVOR_ALLOCATE, base,
+                                    win);
 }
 
 int MPIDI_FERRY_mpi_win_allocate_shared(MPI_Aint size, int disp_unit, MPIR_Info *info,
                                         MPIR_Comm *comm, void **base, MPIR_Win **win)
 {
-    return MPIDIG_mpi_win_allocate_shared(size, disp_unit, info, comm, base, win);
+    int mpi_errno = MPI_SUCCESS;
+
+    MPIR_ERR_CHKANDJUMP1(comm->local_size > 1 && !MPIDI_FERRY_is_one_node(comm), mpi_errno,
+                         MPI_ERR_RMA_SHARED, "**ferryshared", "**ferryshared %s",
+                         "not all processes of the communicator share memory; "
+                         "MPI_Comm_split_type tells which do");
+    mpi_errno = MPIDI_FERRY_win_allocate(size, disp_unit, info, comm, MPI_WIN_FLAVOR_SHARED, base,
+                                         win);
+    MPIR_ERR_CHECK(mpi_errno);
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
 }
 
 int MPIDI_FERRY_mpi_win_create_dynamic(MPIR_Info *info, MPIR_Comm *comm, MPIR_Win **win)
@@ -92,5 +106,6 @@ int MPIDI_FERRY_mpi_win_detach_hook(MPIR_Win *win, const void *base)
 
 int MPIDI_FERRY_mpi_win_free_hook(MPIR_Win *win)
 {
+    MPIDI_FERRY_win_release(win);
     return MPI_SUCCESS;
 }

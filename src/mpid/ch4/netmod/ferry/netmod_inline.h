@@ -1,5 +1,5 @@
 /*
- * All that MPICH calls inline. One-sided, partitioned and most collective operations are those of MPICH's
+ * All that MPICH calls inline. Partitioned, most one-sided and most collective operations are those of MPICH's
  * generic layer.
  */
 #ifndef NETMOD_INLINE_H_INCLUDED
@@ -11,9 +11,9 @@
 #include "ferry_coll.h"
 #include "ferry_probe.h"
 #include "ferry_recv.h"
+#include "ferry_rma.h"
 #include "ferry_send.h"
 #include "netmod_am_fallback_part.h"
-#include "netmod_am_fallback_rma.h"
 #endif
 
 #include "ferry_am.h"
