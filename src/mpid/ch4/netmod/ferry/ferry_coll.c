@@ -129,15 +129,26 @@ fn_fail:
     goto fn_exit;
 }
 
+/* Lets the others see what this member has to be reduced. */
+static int contribute(MPIDI_FERRY_team_t *team, const void *sendbuf, const void *recvbuf,
+                      MPI_Aint bytes)
+{
+    int ret = begin(team, bytes);
+
+    if (ret == 0) {
+        memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
+        step(team);
+    }
+    return ret;
+}
+
 int MPIDI_FERRY_allreduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recvbuf,
                           MPI_Aint count, MPI_Datatype datatype, MPI_Op op)
 {
     int mpi_errno = MPI_SUCCESS;
     MPI_Aint bytes = count * (MPI_Aint) MPIR_Datatype_get_basic_size(datatype);
 
-    CHECK_TEAM(begin(team, bytes));
-    memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
-    step(team);
+    CHECK_TEAM(contribute(team, sendbuf, recvbuf, bytes));
     CHECK_TEAM(await(team, FERRY_TEAM_ALL));
     if (bytes <= ALONE_MAX)
         mpi_errno = reduce_all(team, recvbuf, 0, count, datatype, op);
@@ -157,9 +168,7 @@ int MPIDI_FERRY_reduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recv
     int mpi_errno = MPI_SUCCESS;
     MPI_Aint bytes = count * (MPI_Aint) MPIR_Datatype_get_basic_size(datatype);
 
-    CHECK_TEAM(begin(team, bytes));
-    memcpy(buffer_of(team, team->rank), sendbuf == MPI_IN_PLACE ? recvbuf : sendbuf, bytes);
-    step(team);
+    CHECK_TEAM(contribute(team, sendbuf, recvbuf, bytes));
     if (team->rank == root) {
         CHECK_TEAM(await(team, FERRY_TEAM_ALL));
         mpi_errno = reduce_all(team, recvbuf, 0, count, datatype, op);

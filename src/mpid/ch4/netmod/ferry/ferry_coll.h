@@ -75,6 +75,9 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_reduce(const void *sendbuf, void *recv
 {
     MPIDI_FERRY_team_t *team = MPIDI_FERRY_team_to_reduce(comm, count, datatype, op);
 
+    /* What the root of all gave, reducing within its node to another process. */
+    if (unlikely(sendbuf == MPI_IN_PLACE && comm->rank != root))
+        sendbuf = recvbuf;
     return team ? MPIDI_FERRY_reduce(team, sendbuf, recvbuf, count, datatype, op, root)
                 : MPIDI_FERRY_generic_reduce(sendbuf, recvbuf, count, datatype, op, root, comm,
                                              errflag);
