@@ -433,6 +433,11 @@ many_ranks() {
     passes job a,b,c,d,e,f,g,h -n 64 "$programs/where"
     by shm
     passes job a,b,c,d,e,f,g,h -n 64 "$programs/crowd"
+    # A peer costs little before it is talked to.
+    passes job a,b -n 2 "$programs/resident" "$SANDBOX/with-2"
+    passes job a,b,c,d,e,f,g,h -n 64 "$programs/resident" "$SANDBOX/with-64"
+    [ $(($(cat "$SANDBOX/with-64") - $(cat "$SANDBOX/with-2"))) -le $((62 * 4)) ] ||
+        fail "64 ranks: $(cat "$SANDBOX/with-64") KiB, 2 ranks: $(cat "$SANDBOX/with-2") KiB"
     nothing_left a b c d e f g h
 }
 

@@ -1,6 +1,6 @@
 /*
- * Rank 0 comes late to a broadcast; the others must not burn their processors meanwhile: not in MPI_Recv, and
- * not in a loop of MPI_Test. With an argument they wait in a thread, while another thread talks.
+ * Rank 0 comes late; the others must not burn their processors meanwhile: not in MPI_Recv, not in a loop of
+ * MPI_Test, and not until it has taken what they add to its window. With an argument they wait in a thread, while another thread talks.
  */
 #include "check.h"
 
@@ -18,6 +18,12 @@ static double used(void)
            1e-6 * (double) (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
+static void check_used(double before)
+{
+    CHECK(used() - before < 0.25e-6 * WAIT_US, "%.2f s of a processor went into waiting for %.2f s",
+          used() - before, 1e-6 * WAIT_US);
+}
+
 static void wait_for(int tag, int by_tests)
 {
     int word = 0, done = 0;
@@ -29,8 +35,7 @@ static void wait_for(int tag, int by_tests)
         MPI_Test(&request, &done, MPI_STATUS_IGNORE);
     MPI_Wait(&request, MPI_STATUS_IGNORE);
     CHECK(word == tag, "%d came", word);
-    CHECK(used() - before < 0.25e-6 * WAIT_US, "%.2f s of a processor went into waiting for %.2f s",
-          used() - before, 1e-6 * WAIT_US);
+    check_used(before);
 }
 
 static void be_late(int tag)
@@ -38,6 +43,29 @@ static void be_late(int tag)
     usleep(WAIT_US);
     for (int r = 1; r < check_size; r++)
         MPI_Send(&tag, 1, MPI_INT, r, tag, MPI_COMM_WORLD);
+}
+
+static void add_to_who_is_late(void)
+{
+    int one = 1, *own;
+    double before;
+    MPI_Win win;
+
+    MPI_Win_allocate(sizeof(*own), sizeof(*own), MPI_INFO_NULL, MPI_COMM_WORLD, &own, &win);
+    *own = 0;
+    MPI_Barrier(MPI_COMM_WORLD);
+    before = used();
+    if (check_rank == 0) {
+        usleep(WAIT_US);
+    } else {
+        MPI_Win_lock(MPI_LOCK_SHARED, 0, MPI_MODE_NOCHECK, win);
+        MPI_Accumulate(&one, 1, MPI_INT, 0, 0, 1, MPI_INT, MPI_SUM, win);
+        MPI_Win_unlock(0, win);
+        check_used(before);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    CHECK(check_rank != 0 || *own == check_size - 1, "the sum is %d", *own);
+    MPI_Win_free(&win);
 }
 
 static void *wait_in_a_thread(void *arg)
@@ -83,6 +111,7 @@ int main(int argc, char **argv)
             be_late(1 + by_tests);
         else
             wait_for(1 + by_tests, by_tests);
+    add_to_who_is_late();
     if (threads && check_rank == 0)
         hear_and_be_late();
     else if (threads)

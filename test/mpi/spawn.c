@@ -6,6 +6,30 @@
 
 enum { TAG = 2, CHILDREN = 2, LONG = 3000000 };
 
+/* Whoever is told to share memory with this process does so. */
+static void share(MPI_Comm all)
+{
+    MPI_Comm node;
+    MPI_Win win;
+    long *own, *other;
+    int size, rank, unit;
+    MPI_Aint bytes;
+
+    MPI_Comm_split_type(all, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+    MPI_Comm_size(node, &size);
+    MPI_Comm_rank(node, &rank);
+    MPI_Win_allocate_shared(sizeof(*own), sizeof(*own), MPI_INFO_NULL, node, &own, &win);
+    MPI_Win_fence(0, win);
+    *own = rank + 7;
+    MPI_Win_fence(0, win);
+    for (int r = 0; r < size; r++) {
+        MPI_Win_shared_query(win, r, &bytes, &unit, &other);
+        CHECK(*other == r + 7, "rank %d of the node wrote %ld", r, *other);
+    }
+    MPI_Win_free(&win);
+    MPI_Comm_free(&node);
+}
+
 /* Everyone in a sends to everyone in b and back; then all do so in one communicator. */
 static void talk(MPI_Comm inter, bool high)
 {
@@ -38,6 +62,7 @@ static void talk(MPI_Comm inter, bool high)
     fill(buffer, 100000, 1 + (rank == 0 ? 0 : 1000));
     MPI_Bcast(buffer, 100000, MPI_BYTE, 0, all);
     CHECK_DATA(buffer, 100000, 1, "bcast to merged ranks");
+    share(all);
     MPI_Comm_free(&all);
     free(buffer);
 }

@@ -33,11 +33,16 @@
 /* Calls further apart than this, on average, come from a program that computes in between. */
 #define GAP_NS 1000
 
-/* For how long it polls at most in a job of more processes than processors, or after it has woken somebody, whom the
- * kernel may have put behind it on its own processor although another is idle; and where polling takes from
- * the processor time that the process has. About what it costs to be woken. */
+/* For how long it polls at most in a job of more processes than processors, and where polling takes from the
+ * processor time that the process has. About what it costs to be woken. */
 #define SPIN_CROWDED_NS 50000u
 #define SPIN_STARVED_NS 20000u
+
+/* The kernel may have put whom it waits for behind it on its own processor, although another is idle: so while it polls
+ * it offers the processor after so long, and at once after it has woken somebody. Then it polls no longer than
+ * to be woken and to answer takes. */
+#define OFFER_NS 20000u
+#define SPIN_WOKEN_NS 200000u
 
 /* For how long a process does not poll after it did so in vain: doubled so many times at most. */
 #define VAIN_NS 1000000u
@@ -153,7 +158,8 @@ static uint64_t spin_ns(const struct ferry_wait *wait)
 {
     uint64_t spin = ferry_config()->spin * 1000;
     uint64_t most = wait->starved || wait->is_stolen_from ? SPIN_STARVED_NS
-                    : wait->crowded || wait->is_brief     ? SPIN_CROWDED_NS
+                    : wait->crowded                       ? SPIN_CROWDED_NS
+                    : wait->is_brief                      ? SPIN_WOKEN_NS
                                                           : spin;
 
     return spin < most ? spin : most;
@@ -190,6 +196,8 @@ static bool may_poll_on(ferry_context_t *context, uint64_t now)
         return false;
     }
     wait->polling = has_room(context, now);
+    if (wait->polling && (wait->is_brief || now - wait->since_ns > OFFER_NS))
+        sched_yield();
     return wait->polling;
 }
 

@@ -61,6 +61,48 @@ static void list_nodes(const int *nodes, int *roots, int *locals)
     }
 }
 
+/* The least rank in a communicator of those on this process's node. In mixed, whether there are processes of other
+ * jobs. */
+static int first_of_node(MPIR_Comm *comm, bool *mixed)
+{
+    int own = MPIR_Process.node_map[MPIR_Process.rank];
+    int first = -1;
+
+    *mixed = false;
+    for (int i = 0; i < comm->local_size; i++) {
+        int lpid, avtid;
+        MPIDIU_comm_rank_to_pid(comm, i, &lpid, &avtid);
+        if (avtid != 0)
+            *mixed = true;
+        else if (first < 0 && MPIR_Process.node_map[lpid] == own)
+            first = i;
+    }
+    return first;
+}
+
+/* MPICH compares the numbers of nodes, which mean something within a job only. */
+static int split_type(MPIR_Comm *comm, int type, int key, MPIR_Info *info, MPIR_Comm **split)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPIR_Comm *part = NULL;
+    bool mixed;
+    int first = first_of_node(comm, &mixed);
+
+    if (mixed && comm->comm_kind == MPIR_COMM_KIND__INTRACOMM) {
+        mpi_errno = MPIR_Comm_split_impl(comm, first, comm->rank, &part);
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+    mpi_errno = MPIDI_Comm_split_type(part != NULL ? part : comm, type, key, info, split);
+    MPIR_ERR_CHECK(mpi_errno);
+
+fn_exit:
+    if (part != NULL)
+        MPIR_Comm_free_impl(part);
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}
+
 int MPIDI_FERRY_nodes_tell(void)
 {
     int mpi_errno = MPI_SUCCESS;
@@ -81,6 +123,7 @@ int MPIDI_FERRY_nodes_tell(void)
     MPIR_Process.node_root_map = roots;
     MPIR_Process.node_local_map = locals;
     MPIR_Process.num_nodes = count;
+    MPIDI_global.MPIR_Comm_fns_store.split_type = split_type;
 
 fn_exit:
     return mpi_errno;

@@ -8,8 +8,11 @@
 
 /* Inserted where a call can't return before something has happened: the next progress may sleep. Progress that is
  * made otherwise, such as by MPI_Test, must not for long. */
-extern bool MPIDI_FERRY_waiting;
-#define MPIDI_FERRY_waits() ((void) (MPIDI_FERRY_waiting = true))
+extern int MPIDI_FERRY_waiting;
+#define MPIDI_FERRY_waits() ((void) MPIDI_FERRY_waiting++)
+
+/* To be said before a loop that makes progress once in any case. */
+#define MPIDI_FERRY_passes() ((void) (MPIDI_FERRY_waiting = -1))
 
 struct MPIDI_FERRY_view;
 

@@ -4,7 +4,7 @@
  */
 #include "ferry_impl.h"
 
-bool MPIDI_FERRY_waiting;
+int MPIDI_FERRY_waiting;
 
 int MPIDI_FERRY_work(void)
 {

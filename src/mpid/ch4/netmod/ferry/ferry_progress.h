@@ -10,8 +10,8 @@ MPL_STATIC_INLINE_PREFIX int MPIDI_NM_progress(int vci, int blocking)
 {
     if (unlikely(MPIDI_FERRY_global.context == NULL))
         return MPI_SUCCESS;
-    if (MPIDI_FERRY_waiting) {
-        MPIDI_FERRY_waiting = false;
+    if (MPIDI_FERRY_waiting > 0) {
+        MPIDI_FERRY_waiting = 0;
         ferry_await(MPIDI_FERRY_global.context);
     } else {
         ferry_progress(MPIDI_FERRY_global.context);

@@ -9,9 +9,17 @@
 
 #define MPIDI_NM_mpi_put MPIDI_FERRY_generic_put
 #define MPIDI_NM_mpi_get MPIDI_FERRY_generic_get
+#define MPIDI_NM_mpi_win_flush MPIDI_FERRY_generic_win_flush
+#define MPIDI_NM_mpi_win_flush_local MPIDI_FERRY_generic_win_flush_local
+#define MPIDI_NM_mpi_win_flush_all MPIDI_FERRY_generic_win_flush_all
+#define MPIDI_NM_mpi_win_flush_local_all MPIDI_FERRY_generic_win_flush_local_all
 #include "netmod_am_fallback_rma.h"
 #undef MPIDI_NM_mpi_put
 #undef MPIDI_NM_mpi_get
+#undef MPIDI_NM_mpi_win_flush
+#undef MPIDI_NM_mpi_win_flush_local
+#undef MPIDI_NM_mpi_win_flush_all
+#undef MPIDI_NM_mpi_win_flush_local_all
 
 /* Where bytes of a target's part lie in this process, or NULL: elsewhere, or not within the part. */
 MPL_STATIC_INLINE_PREFIX char *MPIDI_FERRY_part_of(MPIR_Win *win, int target, MPI_Aint disp,
@@ -110,6 +118,33 @@ fn_exit:
     return mpi_errno;
 fn_fail:
     goto fn_exit;
+}
+
+/* Flushes make progress once though all is done: programs that look for a word in a window flush again and again. */
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_win_flush(int rank, MPIR_Win *win, MPIDI_av_entry_t *addr)
+{
+    MPIDI_FERRY_passes();
+    return MPIDI_FERRY_generic_win_flush(rank, win, addr);
+}
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_win_flush_local(int rank, MPIR_Win *win,
+                                                          MPIDI_av_entry_t *addr)
+{
+    MPIDI_FERRY_passes();
+    return MPIDI_FERRY_generic_win_flush_local(rank, win, addr);
+}
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_win_flush_all(MPIR_Win *win)
+{
+    MPIDI_FERRY_passes();
+    return MPIDI_FERRY_generic_win_flush_all(win);
+}
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_win_flush_local_all(MPIR_Win *win)
+{
+    MPIDI_FERRY_passes();
+    return MPIDI_FERRY_generic_win_flush_local_all(win);
 }
 
 #endif
