@@ -454,7 +454,7 @@ quota() {
     for group in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do
         [ ! -e $group/cgroup.procs ] || break
     done
-    group=$group/ferry-test-$$
+    group=$group/$TEST_GROUP
     mkdir "$group" 2> /dev/null || skip "no cgroup can be made here"
     if [ -e "$group/cpu.cfs_quota_us" ]; then
         echo 100000 > "$group/cpu.cfs_period_us"
@@ -483,6 +483,119 @@ late_rank() {
     passes job a,c -n 2 "$programs/late"
     passes job a,c -n 2 "$programs/late" threads
     passes job a,b,c -n 3 "$programs/late" threads
+}
+
+# ---- What becomes scarce in the middle of a job ----
+
+# starve TAKE COMMAND...: runs a job of 8 ranks of test/mpi/scarce; once all have started, the function TAKE takes the
+# memory away. They must go on.
+starve() {
+    local take=$1 pid i
+    shift
+    rm -rf "$SANDBOX/scarce"
+    mkdir -m 1777 "$SANDBOX/scarce"
+    echo "+ $*"
+    "$@" > "$log.out" 2> "$log.err" < /dev/null &
+    pid=$!
+    for ((i = 0; i < 600; i++)); do
+        [ "$(find "$SANDBOX/scarce" -name 'ready-*' | wc -l)" != 8 ] || break
+        sleep 0.1
+    done
+    [ $i != 600 ] || fail "the ranks did not get ready"
+    $take
+    touch "$SANDBOX/scarce/go"
+    status=0
+    wait $pid || status=$?
+    head -c 20000 "$log.out" "$log.err"
+    [ $status = 0 ] || fail "status $status"
+    grep -q passed "$log.out" || fail "it did not say that it passed"
+}
+
+# One line for each rank at most.
+says_short() {
+    says 'ferry: ' 'little memory' 'more memory'
+    [ "$(grep -c 'little memory' "$log.err")" -le 8 ] || fail "it is said more often than once"
+}
+
+# A cgroup for memory in $group; the files with its limit and usage.
+memory_group() {
+    needs_root
+    group=/sys/fs/cgroup/memory limit_file=memory.limit_in_bytes usage_file=memory.usage_in_bytes
+    events_file=memory.oom_control
+    [ -e $group/$limit_file ] || {
+        group=/sys/fs/cgroup limit_file=memory.max usage_file=memory.current events_file=memory.events
+    }
+    group=$group/$TEST_GROUP
+    mkdir "$group" 2> /dev/null || skip "no cgroup can be made here"
+    [ -e "$group/$limit_file" ] || {
+        rmdir "$group"
+        skip "no limit of memory can be set here"
+    }
+    export group
+}
+
+limit_memory() {
+    echo $(($(cat "$group/$usage_file") + mebibytes * 1048576)) > "$group/$limit_file"
+}
+
+# Too little for any ring but those that were kept back, and enough for some; for all ranks, and for those of one
+# container.
+scarce_memory() {
+    local odd mebibytes
+    memory_group
+    two_with_directory
+    for mebibytes in 3 6; do
+        for odd in '*' '*[1357]'; do
+            export odd
+            starve limit_memory job a,b -n 8 sh -c 'case $PMI_RANK in $odd) echo 0 > "$group/cgroup.procs" ;; esac
+                exec "$0" "$@"' "$programs/scarce" "$SANDBOX/scarce"
+            by shm
+            says_short
+            [ "$(sed -n 's/^oom_kill //p' "$group/$events_file")" = 0 ] || fail "the kernel killed somebody"
+            echo -1 > "$group/$limit_file" 2> /dev/null || echo max > "$group/$limit_file"
+        done
+    done
+    rmdir "$group"
+    nothing_left a b
+}
+
+fill_directory() {
+    ! head -c 1G /dev/zero > "$directory/fill" 2> /dev/null || fail "$directory could not be filled"
+}
+
+scarce_directory() {
+    local directory
+    mount -t tmpfs -o mode=1777,size=40m tmpfs "$(common_dir && echo /run/ferry)"
+    mount -t tmpfs -o mode=1777,size=40m tmpfs /dev/shm
+    two_with_directory shm=host
+    for directory in /run/ferry /dev/shm; do
+        FERRY_DIR=$directory FERRY_SEGMENT=file starve fill_directory job a,b -n 8 "$programs/scarce" \
+            "$SANDBOX/scarce"
+        by 'shm.*file'
+        says_short
+        rm $directory/fill
+    done
+    nothing_left host a b
+}
+
+# The kernel kills who makes a file longer than that.
+limit_files() {
+    local pid
+    for pid in $(pgrep -x scarce); do
+        prlimit --pid "$pid" --fsize=4096
+    done
+}
+
+scarce_file_size() {
+    local segment
+    mount -t tmpfs -o mode=1777,size=256m tmpfs "$(common_dir && echo /run/ferry)"
+    two_with_directory
+    for segment in memfd file; do
+        FERRY_DIR=/run/ferry FERRY_SEGMENT=$segment starve limit_files job a,b -n 8 "$programs/scarce" \
+            "$SANDBOX/scarce"
+        by "shm.*$segment"
+    done
+    nothing_left a b
 }
 
 # ---- What dies ----

@@ -40,8 +40,7 @@ static void enter(const char *phase)
 static void die_later(const char *at)
 {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
-    struct itimerspec time = {
-        .it_value = {delay_us / 1000000, delay_us % 1000000 * 1000 + 1}};
+    struct itimerspec time = {.it_value = {delay_us / 1000000, delay_us % 1000000 * 1000 + 1}};
     timer_t timer;
 
     if (strcmp(at, when) != 0 || check_rank != victim)
@@ -61,8 +60,8 @@ static void messages(int round)
         int from = (check_rank + check_size - step) % check_size;
         int length = (round + step) % 3 == 0 ? LONG : SHORT;
 
-        MPI_Sendrecv(out, length, MPI_BYTE, to, round, in, length, MPI_BYTE, from, round, MPI_COMM_WORLD,
-                     MPI_STATUS_IGNORE);
+        MPI_Sendrecv(out, length, MPI_BYTE, to, round, in, length, MPI_BYTE, from, round,
+                     MPI_COMM_WORLD, MPI_STATUS_IGNORE);
     }
 }
 

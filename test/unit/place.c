@@ -325,6 +325,36 @@ static void the_next_removes_what_the_dead_left(void **state)
     assert_int_equal(entries(directory), 0);
 }
 
+/* As in the middle of taking a name: bound to the name before, and nobody listens yet. */
+static void begin_to_name(void)
+{
+    struct ferry_place place;
+    struct sockaddr_un address;
+    socklen_t length;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    open_named(&place);
+    ferry_place_naming(&place, true);
+    length = ferry_place_address(&place, "ferry-0123456789abcdef0123456789abcdef.1" FERRY_NASCENT,
+                                 &address);
+    check(bind(fd, (struct sockaddr *) &address, length) == 0);
+    pause();
+}
+
+static void names_that_are_being_taken(void **state)
+{
+    pid_t child = child_start(begin_to_name);
+
+    for (unsigned i = 0; i < 1000 && entries(directory) == 0; i++)
+        usleep(10000);
+    assert_int_equal(child_run(sweep), 0);
+    assert_int_equal(entries(directory), 1);
+    kill(child, SIGKILL);
+    child_end(child);
+    assert_int_equal(child_run(sweep), 0);
+    assert_int_equal(entries(directory), 0);
+}
+
 static void the_next_leaves_alone_what_the_living_use(void **state)
 {
     pid_t child = child_start(leave_and_live);
@@ -449,6 +479,7 @@ int main(void)
         in_directory(meeting),
         in_directory(an_impostor),
         in_directory(the_next_removes_what_the_dead_left),
+        in_directory(names_that_are_being_taken),
         in_directory(the_next_leaves_alone_what_the_living_use),
         in_directory(what_is_not_ferrys_stays),
         in_directory(a_folder_made_again),

@@ -69,6 +69,35 @@ void ferry_boards_lock_again(void)
     pthread_mutex_unlock(&ferry_boards_lock);
 }
 
+/* ---- Memory ---- */
+
+/* Takes a part of the segment, with memory behind it. */
+static int take(struct ferry_board *board, size_t length, uint64_t *offset)
+{
+    uint64_t taken = atomic_load(&board->head->taken), end;
+    int error;
+
+    do
+        if (taken > board->size || pages(length) > board->size - taken)
+            return -ENOSPC;
+    while (!atomic_compare_exchange_weak(&board->head->taken, &taken, taken + pages(length)));
+    /* Others can write it. */
+    if (taken % PAGE || taken < board->heap)
+        return -ENOSPC;
+    error = ferry_segment_fill(board->fd, taken, pages(length));
+    end = taken + pages(length);
+    if (error)
+        atomic_compare_exchange_strong(&board->head->taken, &end, taken);
+    *offset = taken;
+    return error;
+}
+
+void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length)
+{
+    fallocate(board->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset,
+              (off_t) pages(length));
+}
+
 /* ---- Making and joining ---- */
 
 /* Maps a range. A memfd is sealed against shrinking; a file can't be, and is guarded. */
@@ -170,6 +199,20 @@ static int make_file(struct ferry_board *board, unsigned place_index)
     return error;
 }
 
+/* Takes what this process must not lack later: the row in which it is told of rings, and pieces to make its own
+ * of where memory has become short. */
+static int equip(struct ferry_board *board, const struct ferry_board_params *params)
+{
+    uint64_t row = board->rows_offset + board->rank * board->row_stride * sizeof(uint64_t);
+    int error = ferry_segment_fill(board->fd, row, board->row_stride * sizeof(uint64_t));
+
+    board->spare_length = pages(params->spare_length);
+    board->spares = params->spares;
+    if (!error && board->spares)
+        error = take(board, board->spares * board->spare_length, &board->spare);
+    return error;
+}
+
 static void unmake(struct ferry_board *board)
 {
     if (board->door)
@@ -233,6 +276,8 @@ static int meet(struct ferry_board *board, enum ferry_segment_kind kind, unsigne
     ferry_place_name(params->key, memfd ? "ferry board" : "ferry board file", "", 0, board->name);
     for (unsigned i = 0; i < TRIES; i++) {
         error = make_or_join(board, place_index, params);
+        if (!error)
+            error = equip(board, params);
         if (!error)
             return 0;
         unmake(board);
@@ -299,6 +344,8 @@ void ferry_board_settle(struct ferry_board *board)
 void ferry_board_leave(struct ferry_board *board)
 {
     ferry_board_settle(board);
+    if (board->spares)
+        ferry_board_drop(board, board->spare, board->spares * board->spare_length);
     atomic_store(&board->head->member[board->rank].state, FERRY_MEMBER_LEFT);
     pthread_mutex_lock(&ferry_boards_lock);
     ferry_link_remove(&board->link);
@@ -318,18 +365,17 @@ enum ferry_segment_kind ferry_board_kind(const struct ferry_board *board)
     return board->kind;
 }
 
-/* ---- Memory ---- */
+/* ---- Handing out memory ---- */
 
+/* There is memory behind it: whoever took it saw to that. A liar could take it away at any later time, too; then
+ * that of a memfd comes anew when it is touched, and a file is guarded. */
 int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory)
 {
-    int error;
-
     length = pages(length);
     if (offset % PAGE || offset < board->heap || offset > board->size ||
         length > board->size - offset)
         return -EPROTO;
-    error = ferry_segment_fill(board->fd, offset, length);
-    return error ? error : map_range(board, offset, length, memory);
+    return map_range(board, offset, length, memory);
 }
 
 void ferry_board_unmap(void *memory, size_t length)
@@ -339,16 +385,20 @@ void ferry_board_unmap(void *memory, size_t length)
 
 int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
 {
-    uint64_t taken = atomic_load(&board->head->taken);
-    int error;
+    int error = take(board, length, offset);
 
-    do
-        if (taken > board->size || pages(length) > board->size - taken)
-            return -ENOSPC;
-    while (!atomic_compare_exchange_weak(&board->head->taken, &taken, taken + pages(length)));
-    *offset = taken;
-    error = ferry_board_map(board, *offset, length, memory);
-    return error == -EPROTO ? -ENOSPC : error;
+    return error ? error : ferry_board_map(board, *offset, length, memory);
+}
+
+int ferry_board_alloc_spare(struct ferry_board *board, size_t length, uint64_t *offset,
+                            void **memory)
+{
+    if (!board->spares || length > board->spare_length)
+        return -ENOSPC;
+    *offset = board->spare;
+    board->spare += board->spare_length;
+    board->spares--;
+    return ferry_board_map(board, *offset, length, memory);
 }
 
 bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least)
@@ -359,12 +409,6 @@ bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_
     return taken > board->size || board->size - taken < kept;
 }
 
-void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length)
-{
-    fallocate(board->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) offset,
-              (off_t) pages(length));
-}
-
 bool ferry_board_faulted(const struct ferry_board *board)
 {
     return atomic_load_explicit(&board->faulted, memory_order_relaxed);
@@ -372,18 +416,12 @@ bool ferry_board_faulted(const struct ferry_board *board)
 
 /* ---- Telling ---- */
 
-int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
+void ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
 {
-    size_t index = to * board->row_stride + board->rank;
-    size_t page = (board->rows_offset + index * sizeof(uint64_t)) & ~(size_t) (PAGE - 1);
-    int error = ferry_segment_fill(board->fd, page, PAGE);
-
-    if (error)
-        return error;
-    atomic_store(&board->rows[index], number);
+    /* There is memory for it since `to` became a member. */
+    atomic_store(&board->rows[to * board->row_stride + board->rank], number);
     atomic_fetch_add(&board->head->member[to].knocks, 1); /* and a fence */
     ferry_board_wake(board, to);
-    return 0;
 }
 
 uint32_t ferry_board_knocks(const struct ferry_board *board)

@@ -57,6 +57,9 @@ struct ferry_board {
     _Atomic uint64_t *rows;    /* rows[to * stride + from]: what `from` told `to` */
     size_t rows_offset, row_stride, rows_length;
     uint64_t heap;
+    uint64_t spare; /* where the pieces kept back begin that are left */
+    uint32_t spares;
+    size_t spare_length;
     _Atomic bool faulted;
     uint32_t beats;
 };

@@ -122,7 +122,7 @@ static int claim_in_directory(struct ferry_place *place, const char *name, int s
     int error = 0;
 
     ferry_random(&salt, sizeof(salt));
-    snprintf(nascent, sizeof(nascent), "%s.%08x.new", name, (unsigned) salt);
+    snprintf(nascent, sizeof(nascent), "%s.%08x" FERRY_NASCENT, name, (unsigned) salt);
     length = ferry_place_address(place, nascent, &address);
     if (bind(socket, (struct sockaddr *) &address, length))
         return -errno;
@@ -151,7 +151,9 @@ static int claim(struct ferry_place *place, const char *name, int *listener)
         if (bind(fd, (struct sockaddr *) &address, length) || listen(fd, SOMAXCONN))
             error = -errno;
     } else {
+        ferry_place_naming(place, true);
         error = claim_in_directory(place, name, fd);
+        ferry_place_naming(place, false);
     }
     if (error)
         close(fd);

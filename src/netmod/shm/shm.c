@@ -25,6 +25,9 @@ static void leave_board(struct ferry_shm_board *board)
     *board = (struct ferry_shm_board){0};
 }
 
+/* So many rings a process can always make. */
+#define SPARES_MAX 32u
+
 static void join_boards(struct ferry_shm *shm)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
@@ -33,6 +36,9 @@ static void join_boards(struct ferry_shm *shm)
                                        .rank = params->rank,
                                        .size = params->size,
                                        .quota = ferry_core_quota(shm->base.context),
+                                       .spares = params->size < SPARES_MAX ? params->size
+                                                                           : SPARES_MAX,
+                                       .spare_length = FERRY_SHM_LEAST,
                                        .probe = shm->probe};
 
     for (unsigned i = 0; i < shm->place_count; i++) {
