@@ -410,7 +410,7 @@ static void memfd_segments(void **state)
     assert_int_equal(size, 1ull << 40);
     assert_true(ftruncate(fd, 0) != 0);
     assert_true(ftruncate(fd, 1ll << 41) != 0);
-    assert_int_equal(ferry_segment_fill(fd, 1ull << 39, 1 << 20), 0);
+    assert_int_equal(ferry_segment_fill(fd, 1ull << 39, 1 << 20, 1), 0);
     close(fd);
     /* One that can be shrunk under us is refused. */
     plain = memfd_create("plain", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -445,7 +445,7 @@ static void use_file_segments(void)
     check(ferry_segment_file_open(&place, "ferry-one", &other) == 0);
     check(ferry_segment_check(other, FERRY_SEGMENT_FILE, &size) == 0 && size == 1ull << 40);
     check(fstat(other, &info) == 0 && (info.st_mode & 0777) == 0600);
-    check(ferry_segment_fill(fd, 0, 1 << 16) == 0);
+    check(ferry_segment_fill(fd, 0, 1 << 16, 1) == 0);
     check(fstat(other, &info) == 0 && info.st_blocks * 512 == 1 << 16);
     ferry_place_remove(&place, "ferry-one");
     /* A link is not followed. */
@@ -464,7 +464,7 @@ static void too_much(void **state)
     int fd;
 
     assert_int_equal(ferry_segment_memfd(1ull << 42, &fd), 0);
-    assert_int_equal(ferry_segment_fill(fd, 0, 1ull << 42), -ENOSPC);
+    assert_int_equal(ferry_segment_fill(fd, 0, 1ull << 42, 1), -ENOSPC);
     close(fd);
 }
 

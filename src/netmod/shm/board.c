@@ -84,7 +84,7 @@ static int take(struct ferry_board *board, size_t length, uint64_t *offset)
     /* Others can write it. */
     if (taken % PAGE || taken < board->heap)
         return -ENOSPC;
-    error = ferry_segment_fill(board->fd, taken, pages(length));
+    error = ferry_segment_fill(board->fd, taken, pages(length), board->members);
     end = taken + pages(length);
     if (error)
         atomic_compare_exchange_strong(&board->head->taken, &end, taken);
@@ -125,7 +125,7 @@ static void unmap_range(void *memory, size_t length)
 
 static int map_segment(struct ferry_board *board)
 {
-    int error = ferry_segment_fill(board->fd, 0, board->head_length);
+    int error = ferry_segment_fill(board->fd, 0, board->head_length, 1);
     size_t length = board->head_length + board->rows_length;
     void *memory;
 
@@ -204,7 +204,8 @@ static int make_file(struct ferry_board *board, unsigned place_index)
 static int equip(struct ferry_board *board, const struct ferry_board_params *params)
 {
     uint64_t row = board->rows_offset + board->rank * board->row_stride * sizeof(uint64_t);
-    int error = ferry_segment_fill(board->fd, row, board->row_stride * sizeof(uint64_t));
+    int error = ferry_segment_fill(board->fd, row, board->row_stride * sizeof(uint64_t),
+                                   board->members);
 
     board->spare_length = pages(params->spare_length);
     board->spares = params->spares;
