@@ -186,17 +186,21 @@ static unsigned find_folders(const char *directory, struct ferry_place *places, 
 static unsigned add_own_folders(const char *directory, struct ferry_place *places, unsigned room)
 {
     unsigned count = find_folders(directory, places, room);
-    char path[FERRY_PATH_MAX];
+    char path[FERRY_PATH_MAX], other[12] = "";
+    uint32_t salt;
 
-    if (snprintf(path, sizeof(path), "%s/" FOLDER_PREFIX "%u", directory, geteuid()) >=
-        (int) sizeof(path))
-        return count;
     for (unsigned i = 0; !count && room && i < TRIES; i++) {
+        if (snprintf(path, sizeof(path), "%s/" FOLDER_PREFIX "%u%s", directory, geteuid(), other) >=
+            (int) sizeof(path))
+            return 0;
         if (mkdir(path, S_IRWXU) && errno != EEXIST) {
             ferry_log(FERRY_LOG_DEBUG, "no folder in %s: %s", directory, strerror(errno));
             return 0;
         }
         count = find_folders(directory, places, room);
+        /* Another user may have taken the name, but can't take all. */
+        ferry_random(&salt, sizeof(salt));
+        snprintf(other, sizeof(other), "-%08x", salt);
     }
     return count;
 }

@@ -1,14 +1,16 @@
 /*
- * Memory becomes short in the middle of a job: the ranks start, rank 0 and 1 talk, each makes FOLDER/ready-RANK, and somebody
- * takes the memory away and makes FOLDER/go. After that all talk to all for the first time, and send long messages.
- *     scarce FOLDER
+ * Something happens to a job that runs: the ranks start, rank 0 and 1 talk, each makes FOLDER/ready-RANK, and whoever does
+ * it then makes FOLDER/go. After that all talk to all for the first time, with messages of up to LENGTH bytes.
+ *     meanwhile FOLDER [LENGTH]
  */
 #include "check.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 
-enum { LONG = 3 << 20, TAG = 7 };
+enum { TAG = 7 };
+
+static int length_of_long = 3 << 20;
 
 /* Memory of the program's own that is there from the beginning. */
 static char *out, *in;
@@ -60,26 +62,29 @@ static void reduce_and_expose(void)
     for (int i = 0; i < 20; i++)
         MPI_Allreduce(&mine, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
     CHECK(sum == check_size * (check_size - 1) / 2, "sum %d", sum);
-    MPI_Win_create(in, LONG, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &win);
-    fill(out, LONG, (uint64_t) check_rank);
+    MPI_Win_create(in, length_of_long, 1, MPI_INFO_NULL, MPI_COMM_WORLD, &win);
+    fill(out, (size_t) length_of_long, (uint64_t) check_rank);
     MPI_Win_fence(0, win);
-    MPI_Put(out, LONG, MPI_BYTE, (check_rank + 1) % check_size, 0, LONG, MPI_BYTE, win);
+    MPI_Put(out, length_of_long, MPI_BYTE, (check_rank + 1) % check_size, 0, length_of_long,
+            MPI_BYTE, win);
     MPI_Win_fence(0, win);
-    CHECK_DATA(in, LONG, (uint64_t) ((check_rank + check_size - 1) % check_size), "put");
+    CHECK_DATA(in, length_of_long, (uint64_t) ((check_rank + check_size - 1) % check_size), "put");
     MPI_Win_free(&win);
 }
 
 int main(int argc, char **argv)
 {
     check_start(&argc, &argv, 2);
-    out = check_malloc(LONG);
-    in = check_malloc(LONG);
-    memset(out, 1, LONG);
-    memset(in, 1, LONG);
+    if (argc > 2)
+        length_of_long = atoi(argv[2]);
+    out = check_malloc((size_t) length_of_long);
+    in = check_malloc((size_t) length_of_long);
+    memset(out, 1, (size_t) length_of_long);
+    memset(in, 1, (size_t) length_of_long);
     await_limits(argc > 1 ? argv[1] : ".");
     talk(8);
-    talk(LONG);
-    talk(60000);
+    talk((size_t) length_of_long);
+    talk((size_t) length_of_long / 50);
     reduce_and_expose();
     return check_end();
 }
