@@ -25,7 +25,7 @@ container() {
         esac
         attributes+=("$each")
     done
-    case " $* " in *" hostname="*) ;; *) attributes+=("hostname=$name") ;; esac
+    case " $* " in *" hostname="* | *" uts=host "*) ;; *) attributes+=("hostname=$name") ;; esac
 
     local join=()
     case $net in

@@ -94,7 +94,7 @@ int main(int argc, char **argv)
         for (int i = 1; i < argc; i++)
             look_in(argv[i], 0);
         look_among_the_abstract();
-        if (count > said) {
+        if (count >= 2 * said + 1) {
             printf("%u connections and locks\n", count);
             fflush(stdout);
             said = count;

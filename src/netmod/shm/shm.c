@@ -78,7 +78,12 @@ static int shm_open(ferry_context_t *context, struct ferry_transport **out)
     ferry_boards_lock_again();
     join_boards(shm);
     if (!shm->board_count)
-        ferry_log(FERRY_LOG_WARN, "no memory can be shared here: FERRY_LOG=debug says why");
+        ferry_log(
+            FERRY_LOG_WARN,
+            "no memory can be shared here, so all messages take the network, which is slower: no "
+            "directory of FERRY_DIR (%s) can be used with FERRY_SEGMENT=%s; FERRY_LOG=debug says "
+            "why",
+            ferry_config()->dir, ferry_config()->segment);
     *out = &shm->base;
     return 0;
 }
