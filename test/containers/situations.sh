@@ -330,7 +330,7 @@ two_users_at_once() {
 # One who has taken the names that others would, and knocks at each door and stays.
 hostile_user() {
     needs_root
-    local name pid
+    local name pid begin
     two_with_directory
     for name in a b; do
         inside $name $(as_user 2000) sh -c 'mkdir -m 777 /run/ferry/ferry-uid-1000; touch /dev/shm/ferry-uid-1000
@@ -338,10 +338,12 @@ hostile_user() {
     done
     inside a $(as_user 2000) "$programs/hinder" /run/ferry /dev/shm /tmp > "$log.hinder" 2>&1 &
     pid=$!
-    for name in 1 2 3; do
-        run timeout 60 "$MPI_PREFIX/bin/mpiexec" -launcher ssh -launcher-exec "$containers_dir/enter" -iface br0 \
-            -hosts a,b -n 4 $(as_user 1000) "$programs/pt2pt"
-        [ $status = 0 ] || fail "status $status"
+    for name in "" "" /run/ferry; do
+        # In a directory that is named, he reaches the doors themselves.
+        [ -z "$name" ] || export FERRY_DIR=$name
+        begin=$SECONDS
+        passes job a,b -n 4 $(as_user 1000) "$programs/pt2pt"
+        [ $((SECONDS - begin)) -lt 30 ] || fail "took $((SECONDS - begin)) s"
         by shm
     done
     kill -0 $pid || fail "nobody hindered: $(cat "$log.hinder")"

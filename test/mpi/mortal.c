@@ -16,6 +16,8 @@ enum { LONG = 300000, SHORT = 8 };
 
 static const char *when;
 static long delay_us, now_or_never_us;
+static timer_t timer;
+static int armed;
 static int victim, phase_file = -1;
 static char *out, *in;
 
@@ -41,7 +43,6 @@ static void die_later(const char *at)
 {
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGKILL};
     struct itimerspec time = {.it_value = {delay_us / 1000000, delay_us % 1000000 * 1000 + 1}};
-    timer_t timer;
 
     if (strcmp(at, when) != 0 || check_rank != victim)
         return;
@@ -49,6 +50,7 @@ static void die_later(const char *at)
     enter(at);
     if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &time, NULL))
         _exit(9);
+    armed = 1;
 }
 
 /* ---- Phases ---- */
@@ -150,6 +152,8 @@ int main(int argc, char **argv)
     enter("finalize");
     die_later("finalize");
     MPI_Finalize();
+    if (armed)
+        timer_delete(timer);
     now_or_never_us = now_us(CLOCK_REALTIME);
     enter("end");
     return 0;
