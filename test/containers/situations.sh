@@ -304,7 +304,7 @@ two_jobs_at_once() {
     nothing_left a b
 }
 
-as_user() { # NUMBER COMMAND...: as a job's command
+as_user() { # NUMBER: what to put before a command
     echo setpriv --reuid "$1" --regid "$1" --clear-groups
 }
 

@@ -5,6 +5,7 @@
 
 #include "auth.h"
 #include "child.h"
+#include "clock.h"
 #include "meet.h"
 #include "place.h"
 #include "segment.h"
@@ -200,7 +201,8 @@ static void meet_at(struct ferry_place *place)
     char name[FERRY_NAME_SIZE], text[12];
     uint8_t wrong[16] = "not the key";
     struct ferry_meet_door *door;
-    int listener, second, fd, got;
+    int listener, second, fd, got, silent[20];
+    uint64_t begin = ferry_now_ns();
     uint8_t proof_key[16];
 
     memcpy(proof_key, key, 16);
@@ -212,16 +214,23 @@ static void meet_at(struct ferry_place *place)
     fd = fd_to_hand_over();
     check(ferry_meet_serve(place, listener, proof_key, fd, &door) == 0);
     for (uint32_t rank = 1; rank < 20; rank++) {
+        /* Whoever says nothing keeps nobody else waiting. */
+        silent[rank] = ferry_meet_knock(place, name);
+        check(silent[rank] >= 0);
         check(ferry_meet_join(place, name, key, rank, &got) == 0);
         check(got != fd && (fcntl(got, F_GETFD) & FD_CLOEXEC));
         check(pread(got, text, 12, 0) == 12 && strcmp(text, "handed over") == 0);
         close(got);
     }
+    check(ferry_now_ns() - begin < 4000000000u);
     /* Who does not know the key gets nothing. */
     check(ferry_meet_join(place, name, wrong, 1, &got) < 0);
     check(ferry_meet_join(place, name, key, 1, &got) == 0);
     close(got);
     ferry_meet_end(door);
+    check(ferry_now_ns() - begin < 4500000000u);
+    for (uint32_t rank = 1; rank < 20; rank++)
+        close(silent[rank]);
     ferry_place_remove(place, name);
     check(ferry_meet_join(place, name, key, 1, &got) == -ENOENT);
     check(ferry_meet_claim(place, name, &listener) == 0);
