@@ -119,11 +119,13 @@ static void visit_one(const char *root, const struct hierarchy *hierarchy, ferry
 
     if (!find_own(root, hierarchy, own) || !find_mount(root, hierarchy, part, at))
         return;
-    /* A container may have mounted its own part only; one of another namespace begins with /.. */
+    /* A container may have mounted its own part only; what lies above the root of its namespace begins with /.., both
+     * in what it has mounted and in where it is. */
     if (strcmp(part, "/") == 0)
         part[0] = '\0';
     length = strlen(part);
-    if (strncmp(own, part, length) == 0 && own[length] == '/' && strncmp(own, "/..", 3) != 0)
+    if (strncmp(own, part, length) == 0 && own[length] == '/' &&
+        strncmp(own + length, "/..", 3) != 0)
         below = own + length;
     top = snprintf(folder, sizeof(folder), "%s%s", root, at);
     snprintf(folder + top, sizeof(folder) - top, "%s", strcmp(below, "/") == 0 ? "" : below);

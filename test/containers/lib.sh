@@ -12,7 +12,7 @@ containers_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 containers_made=0
 
 container() {
-    local name=$1 net=own user=host dead_end=no attributes=() each fd
+    local name=$1 net=own user=host dead_end=no time= attributes=() each fd
     shift
     containers_made=$((containers_made + 1))
     for each; do
@@ -20,11 +20,12 @@ container() {
         net=own | net=host) net=${each#*=} ;;
         net=*) net=${each#*=} each=net=host ;;
         user=*) user=${each#*=} ;;
+        time=*) time=--time ;;
         dead_end=*) dead_end=${each#*=}; continue ;;
         esac
         attributes+=("$each")
     done
-    case " $* " in *" hostname="*) ;; *) attributes+=("hostname=$name") ;; esac
+    case " $* " in *" hostname="* | *" uts=host "*) ;; *) attributes+=("hostname=$name") ;; esac
 
     local join=()
     case $net in
@@ -44,8 +45,8 @@ container() {
     own) as=(--user --preserve-credentials) ;;
     *) as=(--user --setuid 0 --setgid 0) ;;
     esac
-    printf '#!/bin/sh\nexec nsenter --target %s --mount --net --pid --ipc --uts --cgroup %s -- "$@"\n' \
-        "$pid" "${as[*]-}" > "$SANDBOX/enter-$name"
+    printf '#!/bin/sh\nexec nsenter --target %s --mount --net --pid --ipc --uts --cgroup %s %s -- "$@"\n' \
+        "$pid" "$time" "${as[*]-}" > "$SANDBOX/enter-$name"
     chmod 755 "$SANDBOX/enter-$name"
 
     local number=$((10 + containers_made)) to=eth0

@@ -181,6 +181,31 @@ user_namespaces_of_two_users() {
     each_of where fabric a,b
 }
 
+# As apptainer and charliecloud make them: two containers of one user that have all in common but the user namespace.
+sibling_user_namespaces() {
+    local all="pid=host net=host ipc=host uts=host cgroup=host shm=host tmp=host run=host"
+    container a user=own $all
+    container b user=own $all
+    each_of "$most" shm a,b
+    FERRY_SEGMENT=file,memfd each_of "$some" shm a,b
+    FERRY_FETCH=always each_of pt2pt shm a,b
+    nothing_left a
+}
+
+# Ranks of several users, without user namespaces, in a directory that is named.
+several_users() {
+    needs_root
+    two_with_directory
+    local program
+    for program in where $some; do
+        FERRY_DIR=/run/ferry passes job a,b -n 4 sh -c \
+            'exec setpriv --reuid $((1000 + PMI_RANK)) --regid $((1000 + PMI_RANK)) --clear-groups "$0"' \
+            "$programs/$program"
+        by shm
+    done
+    nothing_left a b
+}
+
 equal_names_and_pids() {
     local name
     two_with_directory hostname=node
@@ -277,6 +302,57 @@ two_jobs_at_once() {
         wait $! || fail "the other job ended with $?: $(cat "$log.other")"
     done
     nothing_left a b
+}
+
+as_user() { # NUMBER: what to put before a command
+    echo setpriv --reuid "$1" --regid "$1" --clear-groups
+}
+
+# Jobs of two users in the same containers: neither minds the other.
+two_users_at_once() {
+    needs_root
+    local i dir
+    two_with_directory
+    for dir in "" /run/ferry; do
+        for i in 1 2 3; do
+            (
+                [ -z "$dir" ] || export FERRY_DIR=$dir
+                job a,b -n 2 $(as_user 2000) "$programs/collectives" > "$log.other" 2>&1 &
+                passes job b,a -n 2 $(as_user 1000) "$programs/pt2pt"
+                by shm
+                wait $! || fail "the other job ended with $?: $(cat "$log.other")"
+            )
+        done
+    done
+    nothing_left a b
+}
+
+# One who has taken the names that others would, and knocks at each door and stays.
+hostile_user() {
+    needs_root
+    local name pid begin
+    two_with_directory
+    for name in a b; do
+        inside $name $(as_user 2000) sh -c 'mkdir -m 777 /run/ferry/ferry-uid-1000; touch /dev/shm/ferry-uid-1000
+            ln -s /etc /tmp/ferry-uid-1000' 2> /dev/null || true
+    done
+    inside a $(as_user 2000) "$programs/hinder" /run/ferry /dev/shm /tmp > "$log.hinder" 2>&1 &
+    pid=$!
+    for name in "" "" /run/ferry; do
+        # In a directory that is named, he reaches the doors themselves.
+        [ -z "$name" ] || export FERRY_DIR=$name
+        begin=$SECONDS
+        passes job a,b -n 4 $(as_user 1000) "$programs/pt2pt"
+        [ $((SECONDS - begin)) -lt 30 ] || fail "took $((SECONDS - begin)) s"
+        by shm
+    done
+    kill -0 $pid || fail "nobody hindered: $(cat "$log.hinder")"
+    kill $pid
+    wait $pid || true
+    cat "$log.hinder"
+    for name in a b; do
+        [ -z "$(inside $name find /run/ferry /dev/shm /tmp -uid 1000)" ] || fail "something is left"
+    done
 }
 
 # ---- What is chosen by variables ----
@@ -377,6 +453,36 @@ no_dev_shm() {
     nothing_left a b
 }
 
+# Of the size that Docker gives, and nothing left in it.
+full_dev_shm() {
+    local name
+    two_with_directory
+    for name in a b; do
+        inside $name sh -c 'head -c 1G /dev/zero > /dev/shm/fill' 2> /dev/null || true
+    done
+    each_of "$some" shm a,b
+    FERRY_SEGMENT=file,memfd each_of "where any_source" shm a,b
+    for name in a b; do
+        inside $name rm /dev/shm/fill
+    done
+    nothing_left a b
+}
+
+# It serves for meeting; memory comes from elsewhere.
+directory_on_disk() {
+    local disk=$SANDBOX/disk
+    mkdir -m 1777 "$disk"
+    [ "$(stat -f -c %T "$disk")" != tmpfs ] || skip "the temporary directory is not on a disk"
+    container a
+    container b
+    FERRY_DIR=$disk each_of "$some" 'shm.*memfd' a,b
+    # No file is mapped that must be written to a disk.
+    FERRY_DIR=$disk FERRY_SEGMENT=file passes job a,b -n 2 "$programs/where"
+    by fabric
+    says "$disk" FERRY_SEGMENT network
+    [ -z "$(ls "$disk")" ] || fail "left: $(ls "$disk")"
+}
+
 # The only directory in common is too small for a segment: TCP, with a line that says so.
 tiny_directory() {
     common_dir
@@ -404,6 +510,21 @@ low_limits() {
         passes job a,b -n 4 sh -c 'ulimit -f 16; exec "$0"' "$programs/$program"
         FERRY_SEGMENT=file,memfd passes job a,b -n 4 sh -c 'ulimit -f 1024; exec "$0"' "$programs/$program"
     done
+}
+
+# As many descriptors as ranks, of which some are needed for other things.
+few_descriptors() {
+    local name ranks=64
+    common_dir
+    for name in a b c d; do
+        container $name share=/run/ferry:/run/ferry
+    done
+    for name in a a,b,c,d; do
+        FERRY_FETCH=always FERRY_COPY=mem meanwhile true job $name -n 64 sh -c 'ulimit -n 64; exec "$0" "$@"' \
+            "$programs/meanwhile" "$SANDBOX/meanwhile" 100000
+        by shm
+    done
+    nothing_left a b c d
 }
 
 # One message of more than 2^31 bytes.
@@ -477,7 +598,7 @@ quota() {
     for group in /sys/fs/cgroup/cpu /sys/fs/cgroup/cpu,cpuacct /sys/fs/cgroup; do
         [ ! -e $group/cgroup.procs ] || break
     done
-    group=$group/ferry-test-$$
+    group=$group/$TEST_GROUP
     mkdir "$group" 2> /dev/null || skip "no cgroup can be made here"
     if [ -e "$group/cpu.cfs_quota_us" ]; then
         echo 100000 > "$group/cpu.cfs_period_us"
@@ -508,12 +629,149 @@ late_rank() {
     passes job a,b,c -n 3 "$programs/late" threads
 }
 
+# ---- What becomes scarce in the middle of a job ----
+
+# meanwhile WHAT COMMAND...: runs a job of test/mpi/meanwhile with $ranks ranks (default 8); once all have started, the
+# function WHAT does something to them. They must go on.
+meanwhile() { # WHAT COMMAND...
+    local what=$1 pid i
+    shift
+    rm -rf "$SANDBOX/meanwhile"
+    mkdir -m 1777 "$SANDBOX/meanwhile"
+    echo "+ $*"
+    "$@" > "$log.out" 2> "$log.err" < /dev/null &
+    pid=$!
+    for ((i = 0; i < 600; i++)); do
+        [ "$(find "$SANDBOX/meanwhile" -name 'ready-*' | wc -l)" != "${ranks:-8}" ] || break
+        sleep 0.1
+    done
+    [ $i != 600 ] || fail "the ranks did not get ready"
+    $what
+    touch "$SANDBOX/meanwhile/go"
+    status=0
+    wait $pid || status=$?
+    head -c 20000 "$log.out" "$log.err"
+    [ $status = 0 ] || fail "status $status"
+    grep -q passed "$log.out" || fail "it did not say that it passed"
+}
+
+# One line for each rank at most.
+says_short() { # helps
+    says 'ferry: ' 'little memory' 'more memory'
+    [ "$(grep -c 'little memory' "$log.err")" -le 8 ] || fail "it is said more often than once"
+}
+
+# A cgroup for memory in $group; the files with its limit and usage.
+memory_group() { # helps
+    needs_root
+    group=/sys/fs/cgroup/memory limit_file=memory.limit_in_bytes usage_file=memory.usage_in_bytes
+    events_file=memory.oom_control
+    [ -e $group/$limit_file ] || {
+        group=/sys/fs/cgroup limit_file=memory.max usage_file=memory.current events_file=memory.events
+    }
+    group=$group/$TEST_GROUP
+    mkdir "$group" 2> /dev/null || skip "no cgroup can be made here"
+    [ -e "$group/$limit_file" ] || {
+        rmdir "$group"
+        skip "no limit of memory can be set here"
+    }
+    export group
+}
+
+limit_memory() { # helps
+    echo $(($(cat "$group/$usage_file") + mebibytes * 1048576)) > "$group/$limit_file"
+}
+
+# Too little for any ring but those that were kept back, and enough for some; for all ranks, and for those of one
+# container.
+scarce_memory() {
+    local odd mebibytes
+    memory_group
+    two_with_directory
+    for mebibytes in 3 6; do
+        for odd in '*' '*[1357]'; do
+            export odd
+            meanwhile limit_memory job a,b -n 8 sh -c 'case $PMI_RANK in $odd) echo 0 > "$group/cgroup.procs" ;; esac
+                exec "$0" "$@"' "$programs/meanwhile" "$SANDBOX/meanwhile"
+            by shm
+            says_short
+            [ "$(sed -n 's/^oom_kill //p' "$group/$events_file")" = 0 ] || fail "the kernel killed somebody"
+            echo -1 > "$group/$limit_file" 2> /dev/null || echo max > "$group/$limit_file"
+        done
+    done
+    rmdir "$group"
+    nothing_left a b
+}
+
+fill_directory() { # helps
+    ! head -c 1G /dev/zero > "$directory/fill" 2> /dev/null || fail "$directory could not be filled"
+}
+
+scarce_directory() {
+    local directory
+    mount -t tmpfs -o mode=1777,size=40m tmpfs "$(common_dir && echo /run/ferry)"
+    mount -t tmpfs -o mode=1777,size=40m tmpfs /dev/shm
+    two_with_directory shm=host
+    for directory in /run/ferry /dev/shm; do
+        FERRY_DIR=$directory FERRY_SEGMENT=file meanwhile fill_directory job a,b -n 8 "$programs/meanwhile" \
+            "$SANDBOX/meanwhile"
+        by 'shm.*file'
+        says_short
+        rm $directory/fill
+    done
+    nothing_left host a b
+}
+
+# The kernel kills who makes a file longer than that.
+limit_files() { # helps
+    local pid
+    for pid in $(pgrep -x meanwhile); do
+        prlimit --pid "$pid" --fsize=4096
+    done
+}
+
+scarce_file_size() {
+    local segment
+    mount -t tmpfs -o mode=1777,size=256m tmpfs "$(common_dir && echo /run/ferry)"
+    two_with_directory
+    for segment in memfd file; do
+        FERRY_DIR=/run/ferry FERRY_SEGMENT=$segment meanwhile limit_files job a,b -n 8 "$programs/meanwhile" \
+            "$SANDBOX/meanwhile"
+        by "shm.*$segment"
+    done
+    nothing_left a b
+}
+
+# Nobody needs it any more: not for first talks, and not for handing over descriptors.
+remove_directory() { # helps
+    rm -rf /run/ferry 2> /dev/null || [ -z "$(ls -A /run/ferry)" ]
+}
+
+removed_directory() {
+    local segment
+    for segment in memfd file; do
+        rm -rf /run/ferry
+        common_dir
+        [ $segment = memfd ] || mount -t tmpfs -o mode=1777,size=256m tmpfs /run/ferry
+        container a$segment share=/run/ferry:/run/ferry
+        container b$segment share=/run/ferry:/run/ferry
+        FERRY_SEGMENT=$segment FERRY_FETCH=always FERRY_COPY=mem meanwhile remove_directory \
+            job a$segment,b$segment -n 8 "$programs/meanwhile" "$SANDBOX/meanwhile"
+        by "shm.*$segment"
+    done
+    # Whoever starts after that is told.
+    umount /run/ferry
+    rm -rf /run/ferry
+    FERRY_DIR=/run/gone passes job amemfd,bmemfd -n 2 "$programs/spawn"
+    says FERRY_DIR /run/gone
+}
+
 # ---- What dies ----
 
 # killed_in A,B,...: the last rank is killed, the others must end with a message in a few seconds. One
 # rank in each: hydra kills those that share a proxy with a dead one. They write into files, since hydra
 # may lose what ranks say that end at once.
-killed_in() {
+killed_in() { # PLACES
     local places=$1 others=${1//[!,]/} mode begin
     for mode in fatal return barrier; do
         begin=$SECONDS
@@ -578,20 +836,115 @@ killed_job() {
     done
 }
 
-# A rank that is stopped for a while lives.
-paused_rank() {
+# Ranks that are stopped for a while live, and the others wait for them. TEST_PAUSE: how long.
+pause=${TEST_PAUSE:-8}
+
+stop_ranks() { # helps
+    begin=$SECONDS
+    inside b pkill -STOP -x meanwhile
+    { sleep "$pause"; inside b pkill -CONT -x meanwhile; } &
+}
+
+# The same, as a container is stopped.
+freeze_ranks() { # helps
+    begin=$SECONDS
+    freeze
+    { sleep "$pause"; thaw; } &
+}
+
+paused() { # HOW COMMAND...
+    local begin
+    meanwhile "$@"
+    [ $((SECONDS - begin)) -ge "$pause" ] || fail "it did not wait for those who were stopped"
+}
+
+paused_ranks() {
+    local ranks=4
     two_with_directory
-    job a,b -n 2 "$programs/any_source" > "$log.out" 2> "$log.err" &
-    local i
-    for i in 1 2 3; do
-        sleep 0.2
-        inside b pkill -STOP any_source || true
-        sleep 3
-        inside b pkill -CONT any_source || true
-    done
-    wait $! || fail "ended with $?: $(cat "$log.err")"
-    grep -q passed "$log.out" || fail "it did not say that it passed"
+    paused stop_ranks job a,b -n 4 "$programs/meanwhile" "$SANDBOX/meanwhile"
     by shm
+    FERRY_TRANSPORTS=fabric paused stop_ranks job a,b -n 4 "$programs/meanwhile" "$SANDBOX/meanwhile"
+    by fabric
+}
+
+freeze() { # helps
+    if [ -e "$group/freezer.state" ]; then
+        echo FROZEN > "$group/freezer.state"
+        until grep -q FROZEN "$group/freezer.state"; do sleep 0.05; done
+    else
+        echo 1 > "$group/cgroup.freeze"
+        until grep -q 'frozen 1' "$group/cgroup.events"; do sleep 0.05; done
+    fi
+}
+
+thaw() { # helps
+    if [ -e "$group/freezer.state" ]; then
+        echo THAWED > "$group/freezer.state"
+    else
+        echo 0 > "$group/cgroup.freeze"
+    fi
+}
+
+frozen_ranks() {
+    needs_root
+    for group in /sys/fs/cgroup/freezer /sys/fs/cgroup/unified /sys/fs/cgroup; do
+        [ ! -e $group/cgroup.procs ] || break
+    done
+    export group=$group/$TEST_GROUP
+    mkdir "$group" 2> /dev/null || skip "no cgroup can be made here"
+    [ -e "$group/freezer.state" ] || [ -e "$group/cgroup.freeze" ] || {
+        rmdir "$group"
+        skip "nothing can be frozen here"
+    }
+    two_with_directory
+    local way ranks=4
+    for way in shm fabric; do
+        FERRY_TRANSPORTS=$way paused freeze_ranks job a,b -n 4 sh -c 'case $PMI_RANK in
+            *[13]) echo 0 > "$group/cgroup.procs" ;; esac; exec "$0" "$@"' "$programs/meanwhile" "$SANDBOX/meanwhile"
+        by $way
+    done
+    rmdir "$group"
+}
+
+# ---- Clocks ----
+
+# Each container counts the time since another moment.
+other_clocks() {
+    local program
+    common_dir
+    container a share=/run/ferry:/run/ferry time=100000
+    container b share=/run/ferry:/run/ferry
+    container c share=/run/ferry:/run/ferry time=7777777
+    [ "$(inside c cut -d . -f 1 /proc/uptime)" -ge 7777777 ] || fail "the clock is the host's"
+    for program in where any_source collectives rma steps threads; do
+        passes job a,b,c -n 6 "$programs/$program"
+        by shm
+    done
+    passes job a,b,c -n 3 "$programs/late"
+    FERRY_TRANSPORTS=fabric each_of "$some" fabric a,b
+    nothing_left a b c
+    container d time=100000
+    container e
+    passes job a,d,e -n 3 "$programs/late" threads
+    killed_in a,b,c
+}
+
+# The wall clock jumps by up to an hour, back and forth, at random: a double of the kernel's, since it can't be set
+# for a container.
+jumping_clock() {
+    local program
+    two_with_directory
+    container c
+    ${CC:-cc} -shared -fPIC -O2 -o "$SANDBOX/jumping.so" "$containers_dir/jumping_clock.c"
+    [ "$(for i in 1 2 3 4 5 6; do LD_PRELOAD=$SANDBOX/jumping.so date +%Y%m%d%H%M; done | uniq | wc -l)" -gt 2 ] ||
+        fail "the clock does not jump"
+    for program in $some any_source steps; do
+        passes job a,b -n 4 env LD_PRELOAD="$SANDBOX/jumping.so" "$programs/$program"
+        by shm
+        passes job a,c -n 2 env LD_PRELOAD="$SANDBOX/jumping.so" "$programs/$program"
+        by fabric
+    done
+    nothing_left a b
 }
 
 # ---- Programs of others ----

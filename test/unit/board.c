@@ -133,13 +133,13 @@ static void telling(void **state)
     uint32_t knocks = ferry_board_knocks(b);
 
     assert_int_equal(ferry_board_told(b, 0), 0);
-    assert_int_equal(ferry_board_tell(a, 1, 0x123456789abcull), 0);
+    ferry_board_tell(a, 1, 0x123456789abcull);
     assert_int_equal(ferry_board_knocks(b), knocks + 1);
     assert_int_equal(ferry_board_knocks(a), 0);
     assert_int_equal(ferry_board_told(b, 0), 0x123456789abcull);
     assert_int_equal(ferry_board_told(b, 1), 0);
     assert_int_equal(ferry_board_told(a, 0), 0);
-    assert_int_equal(ferry_board_tell(b, 1, 7), 0); /* to itself */
+    ferry_board_tell(b, 1, 7); /* to itself */
     assert_int_equal(ferry_board_told(b, 1), 7);
     ferry_board_leave(a);
     ferry_board_leave(b);
@@ -222,6 +222,50 @@ static void little_memory(void **state)
     assert_in_range(count, 100, 256);
     assert_true(ferry_board_is_scarce(a, 4096, 4096));
     ferry_board_leave(a);
+}
+
+/* What was kept back is there when nothing else is, and whoever can't keep so much back stays away. */
+static void memory_kept_back(void **state)
+{
+    struct ferry_board_params params = {.key = key,
+                                        .nonce = nonces[0],
+                                        .size = 3,
+                                        .quota = &quota,
+                                        .spares = 2,
+                                        .spare_length = 5000,
+                                        .probe = probes[0]};
+    struct rlimit before, limit;
+    struct ferry_board *a, *b;
+    uint64_t offsets[2];
+    char *mine, *theirs;
+
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    limit = before;
+    limit.rlim_cur = 1 << 18;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    a = ferry_board_join(abstract_place(), 3, &params);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_non_null(a);
+    while (ferry_board_alloc(a, 4096, &offsets[0], (void **) &mine) == 0)
+        ;
+    b = join(abstract_place(), 1);
+    assert_int_equal(ferry_board_id(a), ferry_board_id(b));
+    assert_int_equal(ferry_board_alloc_spare(b, 100, &offsets[0], (void **) &mine), -ENOSPC);
+    assert_int_equal(ferry_board_alloc_spare(a, 8193, &offsets[0], (void **) &mine), -ENOSPC);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ferry_board_alloc_spare(a, 5000, &offsets[i], (void **) &mine), 0);
+        mine[4999] = (char) (i + 1);
+    }
+    assert_int_equal(ferry_board_alloc_spare(a, 100, &offsets[0], (void **) &mine), -ENOSPC);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ferry_board_map(b, offsets[i], 5000, (void **) &theirs), 0);
+        assert_int_equal(theirs[4999], i + 1);
+    }
+    params.rank = 2;
+    params.nonce = nonces[2];
+    assert_null(ferry_board_join(abstract_place(), 3, &params));
+    ferry_board_leave(a);
+    ferry_board_leave(b);
 }
 
 static void memory_that_can_not_be(void **state)
@@ -395,6 +439,7 @@ int main(void)
         test(resting),
         test(memory),
         test(little_memory),
+        test(memory_kept_back),
         test(memory_that_can_not_be),
         test(own_liveness),
         test(one_leaves),

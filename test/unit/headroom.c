@@ -133,6 +133,16 @@ static void from_another_namespace(void **state)
     put("/proc/self/mountinfo", V2_MOUNT);
     put_v2("/sys/fs/cgroup", "20971520\n", "0\n", "");
     assert_int_equal(ferry_headroom_memory(root), 20 * MIB);
+    /* It is in a namespace of its own, and sees what was mounted outside. */
+    put("/proc/self/cgroup", "4:memory:/../../other\n");
+    put("/proc/self/mountinfo",
+        "35 31 0:32 /../.. /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
+    put_v1("/sys/fs/cgroup/memory/other", "10485760\n", "0\n", "");
+    assert_int_equal(ferry_headroom_memory(root), 10 * MIB);
+    put("/proc/self/mountinfo",
+        "35 31 0:32 /.. /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
+    put_v1("/sys/fs/cgroup/memory", "5242880\n", "0\n", "");
+    assert_int_equal(ferry_headroom_memory(root), 5 * MIB);
 }
 
 static void hybrid(void **state)

@@ -5,6 +5,7 @@
 
 #include "auth.h"
 #include "child.h"
+#include "clock.h"
 #include "meet.h"
 #include "place.h"
 #include "segment.h"
@@ -133,6 +134,24 @@ static void a_folder_of_ones_own(void **state)
     assert_int_equal(child_run(use_a_folder_of_ones_own), 0);
 }
 
+/* Another folder is made in place of this one, and goes when it is not needed. */
+static void check_not_used(const char *path, unsigned expected)
+{
+    struct ferry_place places[FERRY_PLACES_MAX];
+    unsigned count = ferry_places_open(places), others = 0;
+
+    check(count == expected);
+    for (unsigned i = 1; i < count; i++) {
+        check(strcmp(places[i].path, path) != 0);
+        if (strcmp(places[i].shown, directory) == 0) {
+            ferry_place_remove(&places[i], "nothing");
+            others++;
+        }
+    }
+    check(others == 1 && entries(directory) == 1);
+    ferry_places_close(places, count);
+}
+
 /* A folder with the right name that others can write to, or that is a link, is not used. */
 static void use_no_folder_that_others_made(void)
 {
@@ -154,12 +173,11 @@ static void use_no_folder_that_others_made(void)
     check(name[0]);
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     check(chmod(path, 0777) == 0);
-    check(ferry_places_open(places) == count - 1);
-    ferry_places_close(places, count - 1);
+    check_not_used(path, count);
     snprintf(aside, sizeof(aside), "%s.aside", directory);
     check(chmod(path, 0700) == 0 && rename(path, aside) == 0);
     check(symlink(aside, path) == 0);
-    check(ferry_places_open(places) == count - 1);
+    check_not_used(path, count);
     check(rmdir(aside) == 0);
 }
 
@@ -183,7 +201,8 @@ static void meet_at(struct ferry_place *place)
     char name[FERRY_NAME_SIZE], text[12];
     uint8_t wrong[16] = "not the key";
     struct ferry_meet_door *door;
-    int listener, second, fd, got;
+    int listener, second, fd, got, silent[20];
+    uint64_t begin = ferry_now_ns();
     uint8_t proof_key[16];
 
     memcpy(proof_key, key, 16);
@@ -195,16 +214,23 @@ static void meet_at(struct ferry_place *place)
     fd = fd_to_hand_over();
     check(ferry_meet_serve(place, listener, proof_key, fd, &door) == 0);
     for (uint32_t rank = 1; rank < 20; rank++) {
+        /* Whoever says nothing keeps nobody else waiting. */
+        silent[rank] = ferry_meet_knock(place, name);
+        check(silent[rank] >= 0);
         check(ferry_meet_join(place, name, key, rank, &got) == 0);
         check(got != fd && (fcntl(got, F_GETFD) & FD_CLOEXEC));
         check(pread(got, text, 12, 0) == 12 && strcmp(text, "handed over") == 0);
         close(got);
     }
+    check(ferry_now_ns() - begin < 4000000000u);
     /* Who does not know the key gets nothing. */
     check(ferry_meet_join(place, name, wrong, 1, &got) < 0);
     check(ferry_meet_join(place, name, key, 1, &got) == 0);
     close(got);
     ferry_meet_end(door);
+    check(ferry_now_ns() - begin < 4500000000u);
+    for (uint32_t rank = 1; rank < 20; rank++)
+        close(silent[rank]);
     ferry_place_remove(place, name);
     check(ferry_meet_join(place, name, key, 1, &got) == -ENOENT);
     check(ferry_meet_claim(place, name, &listener) == 0);
@@ -325,6 +351,36 @@ static void the_next_removes_what_the_dead_left(void **state)
     assert_int_equal(entries(directory), 0);
 }
 
+/* As in the middle of taking a name: bound to the name before, and nobody listens yet. */
+static void begin_to_name(void)
+{
+    struct ferry_place place;
+    struct sockaddr_un address;
+    socklen_t length;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+
+    open_named(&place);
+    ferry_place_naming(&place, true);
+    length = ferry_place_address(&place, "ferry-0123456789abcdef0123456789abcdef.1" FERRY_NASCENT,
+                                 &address);
+    check(bind(fd, (struct sockaddr *) &address, length) == 0);
+    pause();
+}
+
+static void names_that_are_being_taken(void **state)
+{
+    pid_t child = child_start(begin_to_name);
+
+    for (unsigned i = 0; i < 1000 && entries(directory) == 0; i++)
+        usleep(10000);
+    assert_int_equal(child_run(sweep), 0);
+    assert_int_equal(entries(directory), 1);
+    kill(child, SIGKILL);
+    child_end(child);
+    assert_int_equal(child_run(sweep), 0);
+    assert_int_equal(entries(directory), 0);
+}
+
 static void the_next_leaves_alone_what_the_living_use(void **state)
 {
     pid_t child = child_start(leave_and_live);
@@ -380,7 +436,7 @@ static void memfd_segments(void **state)
     assert_int_equal(size, 1ull << 40);
     assert_true(ftruncate(fd, 0) != 0);
     assert_true(ftruncate(fd, 1ll << 41) != 0);
-    assert_int_equal(ferry_segment_fill(fd, 1ull << 39, 1 << 20), 0);
+    assert_int_equal(ferry_segment_fill(fd, 1ull << 39, 1 << 20, 1), 0);
     close(fd);
     /* One that can be shrunk under us is refused. */
     plain = memfd_create("plain", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -415,7 +471,7 @@ static void use_file_segments(void)
     check(ferry_segment_file_open(&place, "ferry-one", &other) == 0);
     check(ferry_segment_check(other, FERRY_SEGMENT_FILE, &size) == 0 && size == 1ull << 40);
     check(fstat(other, &info) == 0 && (info.st_mode & 0777) == 0600);
-    check(ferry_segment_fill(fd, 0, 1 << 16) == 0);
+    check(ferry_segment_fill(fd, 0, 1 << 16, 1) == 0);
     check(fstat(other, &info) == 0 && info.st_blocks * 512 == 1 << 16);
     ferry_place_remove(&place, "ferry-one");
     /* A link is not followed. */
@@ -434,7 +490,7 @@ static void too_much(void **state)
     int fd;
 
     assert_int_equal(ferry_segment_memfd(1ull << 42, &fd), 0);
-    assert_int_equal(ferry_segment_fill(fd, 0, 1ull << 42), -ENOSPC);
+    assert_int_equal(ferry_segment_fill(fd, 0, 1ull << 42, 1), -ENOSPC);
     close(fd);
 }
 
@@ -449,6 +505,7 @@ int main(void)
         in_directory(meeting),
         in_directory(an_impostor),
         in_directory(the_next_removes_what_the_dead_left),
+        in_directory(names_that_are_being_taken),
         in_directory(the_next_leaves_alone_what_the_living_use),
         in_directory(what_is_not_ferrys_stays),
         in_directory(a_folder_made_again),

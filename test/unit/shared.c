@@ -4,6 +4,8 @@
 #include "job.h"
 #include "unit.h"
 
+#include <sys/resource.h>
+
 #define PAGE 4096u
 
 static void tell(struct job *job, uint64_t *name)
@@ -60,9 +62,9 @@ static void again_and_again(struct job *job)
 
         if (range->length)
             ferry_shared_release(job->context, range->name, range->length);
-        range->length = ((size_t) 1 << 38) - i * PAGE;
+        range->length = ((size_t) 8 << 20) - i * PAGE;
         check(ferry_shared_take(job->context, range->length, &range->name) == 0);
-        check(ferry_shared_map(job->context, range->name, range->length, PAGE, sizeof(*memory),
+        check(ferry_shared_map(job->context, range->name, range->length, 0, range->length,
                                (void **) &memory) == 0);
         check(memory[PAGE / sizeof(*memory)] == 0);
         memory[PAGE / sizeof(*memory)] = i + 1;
@@ -99,9 +101,15 @@ static void alone(struct job *job)
 
 static void sharing(void **state)
 {
+    const struct rlimit small = {.rlim_cur = 80 << 20, .rlim_max = RLIM_INFINITY};
+    struct rlimit old;
+
     (void) state;
     assert_int_equal(job_run(JOB_MAX, parts), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     assert_int_equal(job_run(2, again_and_again), 0);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
 }
 
 static void errors(void **state)

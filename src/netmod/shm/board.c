@@ -67,7 +67,7 @@ void ferry_boards_lock_again(void)
 
 static int map_segment(struct ferry_board *board)
 {
-    int error = ferry_segment_fill(board->fd, 0, board->head_length);
+    int error = ferry_segment_fill(board->fd, 0, board->head_length, 1);
     size_t length = board->head_length + board->rows_length;
     void *memory;
 
@@ -141,6 +141,21 @@ static int make_file(struct ferry_board *board, unsigned place_index)
     return error;
 }
 
+/* Takes what this process must not lack later: the row in which it is told of rings, and pieces to make its own
+ * of where memory has become short. */
+static int equip(struct ferry_board *board, const struct ferry_board_params *params)
+{
+    uint64_t row = board->rows_offset + board->rank * board->row_stride * sizeof(uint64_t);
+    int error = ferry_segment_fill(board->fd, row, board->row_stride * sizeof(uint64_t),
+                                   board->members);
+
+    board->spare_length = ferry_board_pages(params->spare_length);
+    board->spares = params->spares;
+    if (!error && board->spares)
+        error = ferry_board_take_filled(board, board->spares * board->spare_length, &board->spare);
+    return error;
+}
+
 static void unmake(struct ferry_board *board)
 {
     if (board->door)
@@ -204,6 +219,8 @@ static int meet(struct ferry_board *board, enum ferry_segment_kind kind, unsigne
     ferry_place_name(params->key, memfd ? "ferry board" : "ferry board file", "", 0, board->name);
     for (unsigned i = 0; i < TRIES; i++) {
         error = make_or_join(board, place_index, params);
+        if (!error)
+            error = equip(board, params);
         if (!error)
             return 0;
         unmake(board);
@@ -271,6 +288,8 @@ void ferry_board_settle(struct ferry_board *board)
 void ferry_board_leave(struct ferry_board *board)
 {
     ferry_board_settle(board);
+    if (board->spares)
+        ferry_board_drop(board, board->spare, board->spares * board->spare_length);
     atomic_store(&board->head->member[board->rank].state, FERRY_MEMBER_LEFT);
     pthread_mutex_lock(&ferry_boards_lock);
     ferry_link_remove(&board->link);
@@ -298,19 +317,12 @@ bool ferry_board_faulted(const struct ferry_board *board)
 
 /* ---- Telling ---- */
 
-int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
+void ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number)
 {
-    size_t index = to * board->row_stride + board->rank;
-    size_t page = (board->rows_offset + index * sizeof(uint64_t)) &
-                  ~(size_t) (FERRY_BOARD_PAGE - 1);
-    int error = ferry_segment_fill(board->fd, page, FERRY_BOARD_PAGE);
-
-    if (error)
-        return error;
-    atomic_store(&board->rows[index], number);
+    /* There is memory for it since `to` became a member. */
+    atomic_store(&board->rows[to * board->row_stride + board->rank], number);
     atomic_fetch_add(&board->head->member[to].knocks, 1); /* and a fence */
     ferry_board_wake(board, to);
-    return 0;
 }
 
 uint32_t ferry_board_knocks(const struct ferry_board *board)

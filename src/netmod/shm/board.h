@@ -24,6 +24,10 @@ struct ferry_board_params {
     const uint8_t *nonce; /* this process's */
     uint32_t rank, size;
     const struct ferry_quota *quota; /* of processor time, which this process is subject to */
+    /* Pieces of memory to be kept back for when there is no more, and the length of each: whoever can't have them is no
+     * member, while there is still another way. */
+    uint32_t spares;
+    size_t spare_length;
     const void
         *probe; /* 16 bytes of private memory, by which others test whether they can read it */
 };
@@ -99,22 +103,26 @@ void ferry_board_release(struct ferry_board *board, uint64_t offset, size_t leng
 /* Takes length bytes, with memory behind them, and maps them. Errors: -ENOSPC, -ENOMEM. */
 int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory);
 
+/* The same with one of the pieces that were kept back. Errors: -ENOSPC there is none left, or length is more; -ENOMEM. */
+int ferry_board_alloc_spare(struct ferry_board *board, size_t length, uint64_t *offset,
+                            void **memory);
+
 /* Whether, with length bytes more taken, there would no longer be least bytes for each two members. */
 bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least);
 
-/* Maps what another member took, with memory behind all of it, or behind the pages of [from, from + filled): the rest
- * is filled by others, and not to be touched before. Errors: -EPROTO not within the segment; -ENOSPC, -ENOMEM. */
+/* Maps what another member took and saw to; or a range to which each member sees in part, so that there is memory
+ * behind [from, from + own), and the rest is not to be touched before others have mapped it.
+ * Errors: -EPROTO not within the segment; -ENOMEM; the second: -ENOSPC. */
 int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory);
 int ferry_board_map_part(struct ferry_board *board, uint64_t offset, size_t length, size_t from,
-                         size_t filled, void **memory);
+                         size_t own, void **memory);
 void ferry_board_unmap(void *memory, size_t length);
 
 /* Gives memory behind a range back; its content is lost. */
 void ferry_board_drop(struct ferry_board *board, uint64_t offset, size_t length);
 
-/* Tells member `to` a number (not 0): where and how it finds the ring from here to there.
- * Errors: -ENOSPC. */
-int ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number);
+/* Tells member `to` a number (not 0): where and how it finds the ring from here to there. */
+void ferry_board_tell(struct ferry_board *board, uint32_t to, uint64_t number);
 
 /* The count of calls of ferry_board_tell() to this process: to be polled, cheap. */
 uint32_t ferry_board_knocks(const struct ferry_board *board);

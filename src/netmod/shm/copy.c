@@ -235,17 +235,28 @@ static int on_door(struct ferry_shm_endpoint *endpoint)
     return ferry_core_answer(&endpoint->base, FERRY_SHM_MEM_SENT, &status, sizeof(status));
 }
 
+/* Others may be at the door before the owner. */
+#define KNOCKS_MAX 64
+
 /* Takes the descriptor that was left at the door. */
 static int take_over(struct ferry_copier *copier, const uint8_t expected[FERRY_PROOF_SIZE])
 {
     uint8_t proof[FERRY_PROOF_SIZE];
-    int socket = accept4(copier->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), error;
 
-    if (socket < 0)
-        return -errno;
-    error = ferry_receive_fd(socket, proof, sizeof(proof), &copier->fd);
-    close(socket);
-    return error ? error : copier->fd >= 0 && ferry_proof_equal(proof, expected) ? 0 : -EACCES;
+    for (unsigned i = 0; i < KNOCKS_MAX; i++) {
+        int socket = accept4(copier->socket, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), error;
+
+        if (socket < 0)
+            return -errno;
+        error = ferry_receive_fd(socket, proof, sizeof(proof), &copier->fd);
+        close(socket);
+        if (!error && copier->fd >= 0 && ferry_proof_equal(proof, expected))
+            return 0;
+        if (!error && copier->fd >= 0)
+            close(copier->fd);
+        copier->fd = -1;
+    }
+    return -EACCES;
 }
 
 /* The reader got SENT. */

@@ -52,14 +52,9 @@ static unsigned log2_of(uint64_t power)
     return (unsigned) __builtin_ctzll(power);
 }
 
-/* The smallest ring: two pages. */
-#define LEAST_SLOTS 32u
-#define LEAST_BYTES 4096u
-#define LEAST (2u * 4096u)
-
 bool ferry_shm_is_scarce(const struct ferry_board *board, size_t length)
 {
-    return ferry_board_is_scarce(board, length, LEAST);
+    return ferry_board_is_scarce(board, length, FERRY_SHM_LEAST);
 }
 
 static size_t halved(size_t now, size_t least)
@@ -78,6 +73,22 @@ static void set_sizes(struct ferry_shm_endpoint *endpoint)
         base->chunk = base->packet_max;
 }
 
+/* Once: it is the same for all peers. */
+static void say_short(struct ferry_shm_endpoint *endpoint)
+{
+    struct ferry_shm *shm = ferry_shm_of(endpoint->base.transport);
+
+    if (shm->is_short)
+        return;
+    shm->is_short = true;
+    ferry_log(
+        FERRY_LOG_WARN,
+        "little memory is left here for messages to process %u and maybe others: they take "
+        "smaller pieces, which is slower. Give this container or job more memory (or a higher "
+        "limit of file sizes, or a larger file system where FERRY_SEGMENT=file)",
+        endpoint->rank);
+}
+
 /* Takes memory for a ring, of the sizes that are wanted or of the largest that can be had. */
 static int take_ring(struct ferry_shm_endpoint *endpoint, uint32_t *slots, size_t *bytes)
 {
@@ -85,15 +96,20 @@ static int take_ring(struct ferry_shm_endpoint *endpoint, uint32_t *slots, size_
     bool is_least;
     int error;
 
-    for (;; *slots = (uint32_t) halved(*slots, LEAST_SLOTS), *bytes = halved(*bytes, LEAST_BYTES)) {
-        is_least = *slots <= LEAST_SLOTS && *bytes <= LEAST_BYTES;
+    for (;; *slots = (uint32_t) halved(*slots, FERRY_SHM_LEAST_SLOTS),
+            *bytes = halved(*bytes, FERRY_SHM_LEAST_BYTES)) {
+        is_least = *slots <= FERRY_SHM_LEAST_SLOTS && *bytes <= FERRY_SHM_LEAST_BYTES;
         extent->length = ferry_ring_size(*slots) + *bytes;
-        if (!is_least && ferry_shm_is_scarce(endpoint->board, extent->length))
-            continue;
-        error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset,
-                                  &extent->memory);
-        if (error != -ENOSPC || is_least)
-            return error;
+        error = -ENOSPC;
+        if (is_least || !ferry_shm_is_scarce(endpoint->board, extent->length))
+            error = ferry_board_alloc(endpoint->board, extent->length, &extent->offset,
+                                      &extent->memory);
+        if (!error)
+            return 0;
+        say_short(endpoint);
+        if (is_least)
+            return ferry_board_alloc_spare(endpoint->board, extent->length, &extent->offset,
+                                           &extent->memory);
     }
 }
 
@@ -114,8 +130,9 @@ static int make_ring(struct ferry_shm_endpoint *endpoint)
                     (char *) extent->memory + ferry_ring_size(slots), bytes);
     endpoint->writing = true;
     set_sizes(endpoint);
-    return ferry_board_tell(endpoint->board, endpoint->rank,
-                            extent->offset | log2_of(slots) << 6 | log2_of(bytes));
+    ferry_board_tell(endpoint->board, endpoint->rank,
+                     extent->offset | log2_of(slots) << 6 | log2_of(bytes));
+    return 0;
 }
 
 int ferry_shm_connect(struct ferry_transport *transport, ferry_peer_t *peer,
@@ -196,9 +213,13 @@ static void grow(struct ferry_shm_endpoint *endpoint)
     uint64_t told[2];
 
     endpoint->may_grow = false;
-    if (room <= endpoint->tx.byte_room || ferry_shm_is_scarce(endpoint->board, extent.length) ||
-        ferry_board_alloc(endpoint->board, extent.length, &extent.offset, &extent.memory))
+    if (room <= endpoint->tx.byte_room)
         return;
+    if (ferry_shm_is_scarce(endpoint->board, extent.length) ||
+        ferry_board_alloc(endpoint->board, extent.length, &extent.offset, &extent.memory)) {
+        say_short(endpoint);
+        return;
+    }
     told[0] = extent.offset;
     told[1] = room;
     memcpy(slot->data, told, sizeof(told));

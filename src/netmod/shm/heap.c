@@ -40,23 +40,29 @@ static bool is_within(const struct ferry_board *board, uint64_t offset, size_t l
            offset <= board->size && ferry_board_pages(length) <= board->size - offset;
 }
 
-int ferry_board_map_part(struct ferry_board *board, uint64_t offset, size_t length, size_t from,
-                         size_t filled, void **memory)
-{
-    uint64_t begin = from & ~(uint64_t) (FERRY_BOARD_PAGE - 1);
-    int error = 0;
-
-    if (!is_within(board, offset, length) || from > length || filled > length - from)
-        return -EPROTO;
-    if (filled)
-        error = ferry_segment_fill(board->fd, offset + begin,
-                                   ferry_board_pages(from + filled) - begin);
-    return error ? error : ferry_range_map(board, offset, ferry_board_pages(length), memory);
-}
-
+/* There is memory behind it: whoever took it saw to that. A liar could take it away at any later time, too; then
+ * that of a memfd comes anew when it is touched, and a file is guarded. */
 int ferry_board_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory)
 {
-    return ferry_board_map_part(board, offset, length, 0, length, memory);
+    return is_within(board, offset, length)
+               ? ferry_range_map(board, offset, ferry_board_pages(length), memory)
+               : -EPROTO;
+}
+
+int ferry_board_map_part(struct ferry_board *board, uint64_t offset, size_t length, size_t from,
+                         size_t own, void **memory)
+{
+    uint64_t begin = from & ~(uint64_t) (FERRY_BOARD_PAGE - 1), parts;
+    int error = 0;
+
+    if (!is_within(board, offset, length) || from > length || own > length - from)
+        return -EPROTO;
+    /* All see to their parts at the same time: there must be enough for the whole. */
+    parts = own ? (length + own - 1) / own : 1;
+    if (own)
+        error = ferry_segment_fill(board->fd, offset + begin, ferry_board_pages(from + own) - begin,
+                                   parts < UINT32_MAX ? (uint32_t) parts : UINT32_MAX);
+    return error ? error : ferry_board_map(board, offset, length, memory);
 }
 
 void ferry_board_unmap(void *memory, size_t length)
@@ -125,7 +131,8 @@ int ferry_board_take(struct ferry_board *board, size_t length, uint64_t *offset)
             return -ENOSPC;
     while (!atomic_compare_exchange_weak(&board->head->taken, &taken, taken + length));
     *offset = taken;
-    return 0;
+    /* Others can write it. */
+    return is_within(board, taken, length) ? 0 : -ENOSPC;
 }
 
 /* Gives the last range that was taken, if it is a gap, to all. */
@@ -157,16 +164,34 @@ void ferry_board_release(struct ferry_board *board, uint64_t offset, size_t leng
         ;
 }
 
-int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
+int ferry_board_take_filled(struct ferry_board *board, size_t length, uint64_t *offset)
 {
     int error = ferry_board_take(board, length, offset);
 
     if (error)
         return error;
-    error = ferry_board_map(board, *offset, length, memory);
+    error = ferry_segment_fill(board->fd, *offset, ferry_board_pages(length), board->members);
     if (error)
         ferry_board_release(board, *offset, length);
-    return error == -EPROTO ? -ENOSPC : error;
+    return error;
+}
+
+int ferry_board_alloc(struct ferry_board *board, size_t length, uint64_t *offset, void **memory)
+{
+    int error = ferry_board_take_filled(board, length, offset);
+
+    return error ? error : ferry_board_map(board, *offset, length, memory);
+}
+
+int ferry_board_alloc_spare(struct ferry_board *board, size_t length, uint64_t *offset,
+                            void **memory)
+{
+    if (!board->spares || length > board->spare_length)
+        return -ENOSPC;
+    *offset = board->spare;
+    board->spare += board->spare_length;
+    board->spares--;
+    return ferry_board_map(board, *offset, length, memory);
 }
 
 bool ferry_board_is_scarce(const struct ferry_board *board, size_t length, size_t least)

@@ -58,6 +58,9 @@ struct ferry_board {
     size_t rows_offset, row_stride, rows_length;
     uint64_t heap;          /* memory to be taken begins here */
     struct ferry_link gaps; /* in it, which this process took and gave back */
+    uint64_t spare;         /* where the pieces kept back begin that are left */
+    uint32_t spares;
+    size_t spare_length;
     _Atomic bool faulted;
     uint32_t beats;
 };
@@ -72,6 +75,8 @@ static inline size_t ferry_board_pages(size_t length)
 /* heap.c; the range is of pages, and within the segment. Errors: as mmap's; -ENOMEM. */
 int ferry_range_map(struct ferry_board *board, uint64_t offset, size_t length, void **memory);
 void ferry_range_unmap(void *memory, size_t length);
+/* Takes address room and memory. Errors: -ENOSPC. */
+int ferry_board_take_filled(struct ferry_board *board, size_t length, uint64_t *offset);
 void ferry_heap_init(struct ferry_board *board);
 void ferry_heap_end(struct ferry_board *board);
 

@@ -17,11 +17,16 @@
 #include "auth.h"
 #include "clock.h"
 
-/* How long whoever lets in waits for a word, one after the other; how long who wants in does, who may be
- * one of many on a busy machine; and how long for somebody who has bound a name, but does not listen yet. */
-#define WORD_SECONDS 5
+/* How long whoever lets in waits for a word; how long who wants in does, who may be one of many on a busy machine;
+ * how long for somebody who has bound a name, but does not listen yet; and how long the door stays open at the end. */
+#define WORD_NS 5000000000u
 #define TURN_SECONDS 60
 #define LISTEN_NS 2000000000u
+#define END_NS 100000000u
+
+/* How often it is looked for guests who wait in silence; and how often who was sent away comes again. */
+#define LOOK_MS 1000
+#define TRIES 20
 
 #define CHALLENGE_SIZE 16
 
@@ -122,7 +127,7 @@ static int claim_in_directory(struct ferry_place *place, const char *name, int s
     int error = 0;
 
     ferry_random(&salt, sizeof(salt));
-    snprintf(nascent, sizeof(nascent), "%s.%08x.new", name, (unsigned) salt);
+    snprintf(nascent, sizeof(nascent), "%s.%08x" FERRY_NASCENT, name, (unsigned) salt);
     length = ferry_place_address(place, nascent, &address);
     if (bind(socket, (struct sockaddr *) &address, length))
         return -errno;
@@ -151,7 +156,9 @@ static int claim(struct ferry_place *place, const char *name, int *listener)
         if (bind(fd, (struct sockaddr *) &address, length) || listen(fd, SOMAXCONN))
             error = -errno;
     } else {
+        ferry_place_naming(place, true);
         error = claim_in_directory(place, name, fd);
+        ferry_place_naming(place, false);
     }
     if (error)
         close(fd);
@@ -169,12 +176,26 @@ int ferry_meet_claim(struct ferry_place *place, const char *name, int *listener)
     return error;
 }
 
-/* ---- The door ---- */
+/* ---- The door ----
+ * In a directory that is open to others, anybody can knock and say nothing: nobody waits for another guest, and there
+ * is always room for one of the own user. Who has to go for want of room knocks again. */
+
+#define GUESTS 32
+
+struct guest {
+    int socket;
+    bool is_own_user;
+    uint64_t since_ns;
+    uint8_t challenge[CHALLENGE_SIZE];
+};
 
 struct ferry_meet_door {
     bool own_only;
     uint8_t key[16];
     int fd, listener, stop;
+    uint64_t ends_ns; /* 0: not yet */
+    struct guest guests[GUESTS];
+    unsigned count;
     pthread_t thread;
 };
 
@@ -187,54 +208,114 @@ static bool is_own_user(int socket)
     return !getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &length) && who.uid == geteuid();
 }
 
-static void serve(struct ferry_meet_door *door, int socket)
+static void dismiss(struct ferry_meet_door *door, unsigned index)
+{
+    close(door->guests[index].socket);
+    door->guests[index] = door->guests[--door->count];
+}
+
+/* Who came first of those that must give way; count: nobody must. */
+static unsigned least_welcome(const struct ferry_meet_door *door)
+{
+    unsigned found = door->count;
+
+    for (unsigned i = 0; i < door->count; i++)
+        if (!door->guests[i].is_own_user &&
+            (found == door->count || door->guests[i].since_ns < door->guests[found].since_ns))
+            found = i;
+    return found;
+}
+
+static bool has_room(const struct ferry_meet_door *door)
+{
+    return door->count < GUESTS || least_welcome(door) < door->count;
+}
+
+static void admit(struct ferry_meet_door *door, uint64_t now)
+{
+    struct guest *guest;
+    int socket = accept4(door->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    bool own = socket >= 0 && is_own_user(socket);
+    struct greeting greeting;
+
+    if (socket < 0)
+        return;
+    /* Names of abstract sockets can be seen by all. */
+    if (door->own_only && !own) {
+        close(socket);
+        return;
+    }
+    if (door->count == GUESTS)
+        dismiss(door, least_welcome(door));
+    guest = &door->guests[door->count++];
+    *guest = (struct guest){.socket = socket, .is_own_user = own, .since_ns = now};
+    ferry_random(guest->challenge, CHALLENGE_SIZE);
+    memcpy(greeting.challenge, guest->challenge, CHALLENGE_SIZE);
+    ferry_send_fd(socket, &greeting, sizeof(greeting), -1);
+}
+
+/* The guest has said something, or has gone. */
+static void hear(struct ferry_meet_door *door, const struct guest *guest)
 {
     struct evidence evidence;
     uint8_t expected[FERRY_PROOF_SIZE];
-    struct greeting greeting;
     struct welcome welcome;
     struct reply reply;
 
-    set_timeout(socket, WORD_SECONDS);
-    ferry_random(greeting.challenge, CHALLENGE_SIZE);
-    if (ferry_send_fd(socket, &greeting, sizeof(greeting), -1) ||
-        ferry_receive_fd(socket, &reply, sizeof(reply), NULL))
+    if (ferry_receive_fd(guest->socket, &reply, sizeof(reply), NULL))
         return;
     evidence.rank = reply.rank;
-    memcpy(evidence.asked, greeting.challenge, CHALLENGE_SIZE);
+    memcpy(evidence.asked, guest->challenge, CHALLENGE_SIZE);
     memcpy(evidence.own, reply.challenge, CHALLENGE_SIZE);
     ferry_prove(door->key, "ferry join", &evidence, sizeof(evidence), expected);
     if (!ferry_proof_equal(expected, reply.proof))
         return;
     ferry_prove(door->key, "ferry lead", &evidence, sizeof(evidence), welcome.proof);
-    ferry_send_fd(socket, &welcome, sizeof(welcome), door->fd);
+    ferry_send_fd(guest->socket, &welcome, sizeof(welcome), door->fd);
+}
+
+/* Waits until something happens; then hears the guests. Returns whether somebody knocks. */
+static bool look_around(struct ferry_meet_door *door)
+{
+    struct pollfd waits[2 + GUESTS] = {
+        {.fd = has_room(door) ? door->listener : -1, .events = POLLIN},
+        {.fd = door->ends_ns ? -1 : door->stop, .events = POLLIN}};
+    uint64_t now;
+
+    for (unsigned i = 0; i < door->count; i++)
+        waits[2 + i] = (struct pollfd){.fd = door->guests[i].socket, .events = POLLIN};
+    if (poll(waits, 2 + door->count, door->ends_ns ? 1 : door->count ? LOOK_MS : -1) < 0)
+        return false;
+    now = ferry_now_ns();
+    if (waits[1].revents)
+        door->ends_ns = now + END_NS;
+    for (unsigned i = door->count; i-- > 0;) {
+        if (waits[2 + i].revents)
+            hear(door, &door->guests[i]);
+        if (waits[2 + i].revents || now - door->guests[i].since_ns > WORD_NS)
+            dismiss(door, i);
+    }
+    return waits[0].revents & POLLIN;
 }
 
 static void *door_main(void *arg)
 {
     struct ferry_meet_door *door = arg;
-    struct pollfd waits[2] = {{.fd = door->listener, .events = POLLIN},
-                              {.fd = door->stop, .events = POLLIN}};
 
     for (;;) {
-        int socket;
+        bool knocks = look_around(door);
+        uint64_t now = ferry_now_ns();
 
-        if (poll(waits, 2, -1) < 0 && errno != EINTR)
+        if (knocks)
+            admit(door, now);
+        /* Whoever knocked before the end is still let in; only strangers can be so many. */
+        else if (door->ends_ns && !door->count)
             break;
-        /* Whoever knocked before the end is still let in. */
-        if (!(waits[0].revents & POLLIN)) {
-            if (waits[1].revents & POLLIN)
-                break;
-            continue;
-        }
-        socket = accept4(door->listener, NULL, NULL, SOCK_CLOEXEC);
-        if (socket < 0)
-            continue;
-        /* Names of abstract sockets can be seen by all: others must not keep the door busy. */
-        if (!door->own_only || is_own_user(socket))
-            serve(door, socket);
-        close(socket);
+        if (door->ends_ns && now > door->ends_ns)
+            break;
     }
+    while (door->count)
+        dismiss(door, 0);
     return NULL;
 }
 
@@ -344,8 +425,8 @@ static int introduce(int socket, const uint8_t key[16], uint32_t rank, struct ev
     return ferry_send_fd(socket, &reply, sizeof(reply), -1);
 }
 
-int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t key[16],
-                    uint32_t rank, int *fd)
+static int join(struct ferry_place *place, const char *name, const uint8_t key[16], uint32_t rank,
+                int *fd)
 {
     int socket = connect_to(place, name);
     uint8_t expected[FERRY_PROOF_SIZE];
@@ -369,4 +450,19 @@ int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t k
         return -EACCES;
     }
     return 0;
+}
+
+int ferry_meet_join(struct ferry_place *place, const char *name, const uint8_t key[16],
+                    uint32_t rank, int *fd)
+{
+    struct timespec pause = {0};
+    int error = join(place, name, key, rank, fd);
+
+    /* Where others crowd the door, it may have had no more room. */
+    for (unsigned i = 0; i < TRIES && (error == -ECONNRESET || error == -EPIPE); i++) {
+        pause.tv_nsec += 1000000;
+        nanosleep(&pause, NULL);
+        error = join(place, name, key, rank, fd);
+    }
+    return error;
 }

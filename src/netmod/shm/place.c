@@ -91,30 +91,43 @@ static bool is_dead(const struct ferry_place *place, const char *name, const str
     return dead;
 }
 
-/* Names under which a socket is not listened at yet, or a file not locked yet, live for moments. */
-#define NASCENT_SECONDS 10
+/* How long it waits for others that look for the dead, milliseconds: they take less than one. */
+#define NAMING_MS 100
+
+void ferry_place_naming(struct ferry_place *place, bool on)
+{
+    struct timespec pause = {.tv_nsec = 1000000};
+
+    if (!on)
+        flock(place->fd, LOCK_UN);
+    else
+        for (unsigned i = 0; flock(place->fd, LOCK_SH | LOCK_NB) && i < NAMING_MS; i++)
+            nanosleep(&pause, NULL);
+}
+
+/* Whether a name is that of a socket at which its maker may be about to listen. folder stays locked if not. */
+static bool is_nascent(const char *name, int folder)
+{
+    size_t length = strlen(name), end = strlen(FERRY_NASCENT);
+
+    return length > end && !strcmp(name + length - end, FERRY_NASCENT) &&
+           flock(folder, LOCK_EX | LOCK_NB);
+}
 
 static void sweep(const struct ferry_place *place)
 {
     int fd = openat(place->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
-    struct timespec now;
     struct stat info;
 
     if (!dir)
         return;
-    clock_gettime(CLOCK_REALTIME, &now);
     while ((entry = readdir(dir))) {
-        size_t length = strlen(entry->d_name);
-        bool nascent = length > 4 && !strcmp(entry->d_name + length - 4, ".new");
-
         if (strncmp(entry->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) ||
-            length < FERRY_NAME_SIZE - 2 ||
+            strlen(entry->d_name) < FERRY_NAME_SIZE - 2 || is_nascent(entry->d_name, fd) ||
             fstatat(place->fd, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) ||
             info.st_uid != geteuid())
-            continue;
-        if (nascent && now.tv_sec - info.st_ctim.tv_sec < NASCENT_SECONDS)
             continue;
         if (is_dead(place, entry->d_name, &info))
             unlinkat(place->fd, entry->d_name, 0);
@@ -173,17 +186,21 @@ static unsigned find_folders(const char *directory, struct ferry_place *places, 
 static unsigned add_own_folders(const char *directory, struct ferry_place *places, unsigned room)
 {
     unsigned count = find_folders(directory, places, room);
-    char path[FERRY_PATH_MAX];
+    char path[FERRY_PATH_MAX], other[12] = "";
+    uint32_t salt;
 
-    if (snprintf(path, sizeof(path), "%s/" FOLDER_PREFIX "%u", directory, geteuid()) >=
-        (int) sizeof(path))
-        return count;
     for (unsigned i = 0; !count && room && i < TRIES; i++) {
+        if (snprintf(path, sizeof(path), "%s/" FOLDER_PREFIX "%u%s", directory, geteuid(), other) >=
+            (int) sizeof(path))
+            return 0;
         if (mkdir(path, S_IRWXU) && errno != EEXIST) {
             ferry_log(FERRY_LOG_DEBUG, "no folder in %s: %s", directory, strerror(errno));
             return 0;
         }
         count = find_folders(directory, places, room);
+        /* Another user may have taken the name, but can't take all. */
+        ferry_random(&salt, sizeof(salt));
+        snprintf(other, sizeof(other), "-%08x", salt);
     }
     return count;
 }

@@ -40,6 +40,11 @@ void ferry_place_name(const uint8_t key[16], const char *purpose, const void *da
 socklen_t ferry_place_address(const struct ferry_place *place, const char *name,
                               struct sockaddr_un *address);
 
+/* While on: names that end in FERRY_NASCENT are not taken for those of the dead. Not to be relied upon in a directory
+ * that others can open: they may hold the lock. */
+#define FERRY_NASCENT ".new"
+void ferry_place_naming(struct ferry_place *place, bool on);
+
 /* Removes a name from a place (no effect on the abstract one), and the folder if it is ours and
  * nothing else is in it. */
 void ferry_place_remove(struct ferry_place *place, const char *name);

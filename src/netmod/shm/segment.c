@@ -12,6 +12,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "headroom.h"
 
 /* What is left to the program and its neighbours when headroom is short, bytes. */
@@ -96,33 +97,36 @@ int ferry_segment_check(int fd, enum ferry_segment_kind kind, uint64_t *size)
 }
 
 /* Looking at the headroom takes as long as filling 100 KiB. So a small part of what was found may be
- * taken before the next look: others take theirs at the same time. */
+ * taken before the next look, in the next moments: others take theirs at the same time, and more later. */
 #define ALLOWANCE_PART 256
 #define ALLOWANCE_MAX ((uint64_t) 16 << 20)
+#define ALLOWANCE_NS 10000000u
 
-static bool is_room_for(int fd, uint64_t length)
+static bool is_room_for(int fd, uint64_t length, uint32_t takers)
 {
-    static _Thread_local uint64_t allowance;
-    uint64_t headroom;
+    static _Thread_local uint64_t allowance, looked_ns;
+    uint64_t now = ferry_now_ns(), headroom;
 
-    if (length <= allowance) {
+    if (length <= allowance && now - looked_ns < ALLOWANCE_NS) {
         allowance -= length;
         return true;
     }
+    allowance = 0;
     headroom = ferry_headroom(fd);
-    if (headroom < length || headroom - length < RESERVE)
+    if (headroom < RESERVE || (headroom - RESERVE) / takers < length)
         return false;
+    looked_ns = now;
     allowance = (headroom - length) / ALLOWANCE_PART;
     if (allowance > ALLOWANCE_MAX)
         allowance = ALLOWANCE_MAX;
     return true;
 }
 
-int ferry_segment_fill(int fd, uint64_t offset, uint64_t length)
+int ferry_segment_fill(int fd, uint64_t offset, uint64_t length, uint32_t takers)
 {
     int result;
 
-    if (!is_room_for(fd, length))
+    if (!is_room_for(fd, length, takers))
         return -ENOSPC;
     do
         /* Never longer: a file that somebody truncated must not seem whole again. */

@@ -24,8 +24,8 @@ int ferry_segment_file_open(struct ferry_place *place, const char *name, int *fd
  * or a file of the own user in memory; and its size. Errors: -EPERM. */
 int ferry_segment_check(int fd, enum ferry_segment_kind kind, uint64_t *size);
 
-/* Makes sure that there is memory behind a range, so that touching it can't fail.
- * Errors: -ENOSPC, -ENOMEM. */
-int ferry_segment_fill(int fd, uint64_t offset, uint64_t length);
+/* Makes sure that there is memory behind a range, so that touching it can't fail. takers: so many processes may do
+ * the same at the same time, each after a look at the same headroom. Errors: -ENOSPC, -ENOMEM. */
+int ferry_segment_fill(int fd, uint64_t offset, uint64_t length, uint32_t takers);
 
 #endif

@@ -25,6 +25,9 @@ static void leave_board(struct ferry_shm_board *board)
     *board = (struct ferry_shm_board){0};
 }
 
+/* So many rings a process can always make. */
+#define SPARES_MAX 32u
+
 static void join_boards(struct ferry_shm *shm)
 {
     const ferry_params_t *params = ferry_core_params(shm->base.context);
@@ -33,6 +36,9 @@ static void join_boards(struct ferry_shm *shm)
                                        .rank = params->rank,
                                        .size = params->size,
                                        .quota = ferry_core_quota(shm->base.context),
+                                       .spares = params->size < SPARES_MAX ? params->size
+                                                                           : SPARES_MAX,
+                                       .spare_length = FERRY_SHM_LEAST,
                                        .probe = shm->probe};
 
     for (unsigned i = 0; i < shm->place_count; i++) {
@@ -72,7 +78,12 @@ static int shm_open(ferry_context_t *context, struct ferry_transport **out)
     ferry_boards_lock_again();
     join_boards(shm);
     if (!shm->board_count)
-        ferry_log(FERRY_LOG_WARN, "no memory can be shared here: FERRY_LOG=debug says why");
+        ferry_log(
+            FERRY_LOG_WARN,
+            "no memory can be shared here, so all messages take the network, which is slower: no "
+            "directory of FERRY_DIR (%s) can be used with FERRY_SEGMENT=%s; FERRY_LOG=debug says "
+            "why",
+            ferry_config()->dir, ferry_config()->segment);
     *out = &shm->base;
     return 0;
 }

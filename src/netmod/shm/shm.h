@@ -94,7 +94,13 @@ struct ferry_shm {
     struct ferry_load load;
     bool is_crowded;   /* neighbours are more than processors */
     unsigned sleepers; /* threads of this process */
+    bool is_short;     /* of memory: the user was told */
 };
+
+/* The smallest ring: two pages. */
+#define FERRY_SHM_LEAST_SLOTS 32u
+#define FERRY_SHM_LEAST_BYTES 4096u
+#define FERRY_SHM_LEAST (2u * 4096u)
 
 static inline struct ferry_shm *ferry_shm_of(struct ferry_transport *transport)
 {
@@ -115,7 +121,7 @@ void ferry_shm_hold(struct ferry_endpoint *endpoint, bool on);
 /* Whether, with length bytes more taken, there would no longer be the smallest ring for every pair. */
 bool ferry_shm_is_scarce(const struct ferry_board *board, size_t length);
 
-/* Maps the ring from a peer, as it told. Errors: -EPROTO, -ENOSPC, -ENOMEM. */
+/* Maps the ring from a peer, as it told. Errors: -EPROTO, -ENOMEM. */
 int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint, uint64_t told);
 
 /* Takes in a bounded number of packets. Returns how many. */
