@@ -123,6 +123,10 @@ int ferry_progress(ferry_context_t *context);
  * was waited already. */
 int ferry_await(ferry_context_t *context);
 
+/* The same once, for callers that do something else meanwhile which Ferry does not see, such as to copy to memory in
+ * common: never sleeps. */
+int ferry_poll(ferry_context_t *context);
+
 /* Waits until something happens or about microseconds have passed. Returns the number of events. */
 int ferry_wait(ferry_context_t *context, uint64_t microseconds);
 

@@ -47,6 +47,27 @@ static void one_is_late(struct job *job)
     }
 }
 
+/* Who polls does not sleep, and yet hears of a death: here the first rank, which hears it of each of the others. */
+static void others_die(struct job *job)
+{
+    struct job_request r;
+    uint8_t byte = 0;
+
+    for (int i = 1; i < job->size; i++)
+        if (job->rank == 0) {
+            job_send(job, i, 1, &byte, 1, FERRY_SYNC, &r);
+            job_wait(job, &r);
+        }
+    if (job->rank) {
+        job_recv(job, 1, 0, &byte, 1, &r);
+        job_wait(job, &r);
+        kill(getpid(), SIGKILL);
+    }
+    while (job->lost < job->size - 1)
+        ferry_poll(job->context);
+    _exit(0);
+}
+
 static int with(const char *variable, const char *value, int size, void (*body)(struct job *))
 {
     int failed;
@@ -67,6 +88,13 @@ static void waits_in_a_crowd(void **state)
 {
     (void) state;
     assert_int_equal(job_run(JOB_MAX, one_is_late), 0);
+}
+
+static void polls(void **state)
+{
+    (void) state;
+    assert_int_equal(job_run(2, others_die), 0);
+    assert_int_equal(job_run(JOB_MAX, others_die), 0);
 }
 
 static void waits_for_the_network(void **state)
@@ -159,6 +187,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_in_shared_memory),
         cmocka_unit_test(waits_in_a_crowd),
+        cmocka_unit_test(polls),
         cmocka_unit_test(waits_for_the_network),
         cmocka_unit_test(one_thread_waits_another_sends),
     };

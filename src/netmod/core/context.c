@@ -307,6 +307,13 @@ int ferry_await(ferry_context_t *context)
     return look(context, true);
 }
 
+int ferry_poll(ferry_context_t *context)
+{
+    ferry_acts(context);
+    ferry_pass(context);
+    return look(context, false);
+}
+
 void ferry_core_await(ferry_context_t *context, bool (*is_there)(void *arg), void *arg)
 {
     ferry_acts(context);

@@ -162,6 +162,7 @@ struct ferry_context {
     uint32_t segment; /* that all of the own node share, or 0 */
     bool unsaid;      /* some peer is lost, and the user does not know */
     uint32_t idle;    /* calls of progress without events, in a row */
+    uint32_t passes;  /* calls of ferry_pass() */
     struct ferry_wait wait;
 };
 
@@ -207,6 +208,9 @@ static inline void ferry_acts(ferry_context_t *context)
 {
     context->idle = 0;
 }
+
+/* What has to be done now and then, by whoever never is idle. */
+void ferry_pass(ferry_context_t *context);
 
 /* Whether other processes of the job wait for the processor that this one polls on. */
 bool ferry_is_crowded(ferry_context_t *context);

@@ -416,3 +416,17 @@ void ferry_idle(ferry_context_t *context, bool waits)
     rest(context, waits, now);
     wait->last_ns = ferry_now_ns();
 }
+
+void ferry_pass(ferry_context_t *context)
+{
+    uint64_t now;
+
+    if (++context->passes % POLLS_PER_LOOK)
+        return;
+    now = ferry_now_ns();
+    if (now - context->wait.housekeeping_ns > HOUSEKEEPING_NS)
+        housekeep(context, now);
+    /* It may wait for others after all, in its own way. */
+    if (context->wait.crowded || context->wait.starved)
+        sched_yield();
+}

@@ -8,11 +8,13 @@
 
 /* Inserted where a call can't return before something has happened: the next progress may sleep. Progress that is
  * made otherwise, such as by MPI_Test, must not for long. */
-extern int MPIDI_FERRY_waiting;
-#define MPIDI_FERRY_waits() ((void) MPIDI_FERRY_waiting++)
+extern unsigned MPIDI_FERRY_waiting;
+#define MPIDI_FERRY_WAITS 1u
+#define MPIDI_FERRY_PASSES 2u
+#define MPIDI_FERRY_waits() ((void) (MPIDI_FERRY_waiting |= MPIDI_FERRY_WAITS))
 
-/* To be said before a loop that makes progress once in any case. */
-#define MPIDI_FERRY_passes() ((void) (MPIDI_FERRY_waiting = -1))
+/* To be said before a loop that makes progress once in any case: that one does not sleep at all. */
+#define MPIDI_FERRY_passes() ((void) (MPIDI_FERRY_waiting = MPIDI_FERRY_PASSES))
 
 struct MPIDI_FERRY_view;
 

@@ -4,7 +4,7 @@
  */
 #include "ferry_impl.h"
 
-int MPIDI_FERRY_waiting;
+unsigned MPIDI_FERRY_waiting;
 
 int MPIDI_FERRY_work(void)
 {
