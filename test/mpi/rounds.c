@@ -15,8 +15,8 @@ int main(int argc, char **argv)
 
     for (uint64_t round = 0, more = 1; more != 0; round++) {
         fill(out, LENGTH, round * 1000 + check_rank);
-        MPI_Sendrecv(out, LENGTH, MPI_BYTE, next, TAG, in, LENGTH, MPI_BYTE, before, TAG, MPI_COMM_WORLD,
-                     MPI_STATUS_IGNORE);
+        MPI_Sendrecv(out, LENGTH, MPI_BYTE, next, TAG, in, LENGTH, MPI_BYTE, before, TAG,
+                     MPI_COMM_WORLD, MPI_STATUS_IGNORE);
         CHECK_DATA(in, LENGTH, round * 1000 + before, "round %lld", (long long) round);
         more = MPI_Wtime() < end;
         MPI_Bcast(&more, 1, MPI_UINT64_T, 0, MPI_COMM_WORLD);
