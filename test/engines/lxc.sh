@@ -9,23 +9,23 @@ available() {
     have lxc-start lxc-attach lxc-execute lxc-ls
 }
 
-# configuration NAME [LINE]...
+# configuration NAME ROOT [LINE]...
 configuration() {
     local line
     echo "lxc.include = /usr/share/lxc/config/common.conf"
-    echo "lxc.rootfs.path = overlay:$root:/var/lib/lxc/$1/delta"
+    echo "lxc.rootfs.path = $2"
     echo "lxc.uts.name = $1"
     # Not every machine has AppArmor.
     echo "lxc.apparmor.profile = unconfined"
-    shift
+    shift 2
     for line; do
         echo "$line"
     done
 }
 
 setup() {
-    mkdir -p /var/lib/lxc/each/delta
-    configuration each "lxc.net.0.type = empty" > /var/lib/lxc/each.conf
+    mkdir -p /var/lib/lxc
+    configuration each "dir:$root" "lxc.net.0.type = empty" > /var/lib/lxc/each.conf
     lxc-execute -n trial -f /var/lib/lxc/each.conf -- true
 }
 
@@ -51,7 +51,7 @@ start() {
     *) set -- "lxc.net.0.type = veth" "lxc.net.0.link = br0" "lxc.net.0.flags = up" \
         "lxc.net.0.ipv4.address = 10.77.0.$number/24" "$@" ;;
     esac
-    configuration "$name" "$@" > "/var/lib/lxc/$name/config"
+    configuration "$name" "overlay:$root:/var/lib/lxc/$name/delta" "$@" > "/var/lib/lxc/$name/config"
     lxc-start -n "$name" -- sleep infinity
 }
 
