@@ -93,7 +93,7 @@ containers_with_a_directory() {
     common_dir
     two_containers "${directory[@]}"
     passes "${job[@]}" -n 2 /programs/pt2pt
-    by shm
+    by "shm .*one copy"
     passes "${job[@]}" -n 4 /programs/collectives
     by shm
     passes "${job[@]}" -n 4 /programs/rma
@@ -138,7 +138,7 @@ one_frozen() {
 container_for_each_rank() {
     each 2
     passes "${job[@]}" /programs/pt2pt
-    by shm
+    by "shm .*one copy"
     each 4
     passes "${job[@]}" /programs/collectives
     by shm
