@@ -286,6 +286,29 @@ static void a_folder_made_again(void **state)
     assert_int_equal(child_run(claim_in_a_folder_made_again), 0);
 }
 
+/* A socket that another host made in a directory of the network, or its owner left when it died: at once. */
+static void join_nobody(void)
+{
+    struct ferry_place place;
+    char name[FERRY_NAME_SIZE];
+    int listener, got;
+    uint64_t begin;
+
+    open_named(&place);
+    ferry_place_name(key, "test nobody", "", 0, name);
+    check(ferry_meet_claim(&place, name, &listener) == 0);
+    close(listener);
+    begin = ferry_now_ns();
+    check(ferry_meet_join(&place, name, key, 1, &got) == -ENOENT);
+    check(ferry_now_ns() - begin < 1000000000);
+    ferry_place_remove(&place, name);
+}
+
+static void nobody(void **state)
+{
+    assert_int_equal(child_run(join_nobody), 0);
+}
+
 /* A door whose listener knows another key: whoever joins must not take what it hands out. */
 static void meet_an_impostor(void)
 {
@@ -503,6 +526,7 @@ int main(void)
         in_directory(a_folder_of_ones_own),
         in_directory(no_folder_that_others_made),
         in_directory(meeting),
+        in_directory(nobody),
         in_directory(an_impostor),
         in_directory(the_next_removes_what_the_dead_left),
         in_directory(names_that_are_being_taken),

@@ -399,8 +399,8 @@ static int connect_to(struct ferry_place *place, const char *name)
 
         if (error == EINTR)
             continue;
-        /* Bound, but not listened at yet. */
-        if (error != ECONNREFUSED || ferry_now_ns() > end) {
+        /* Bound, but not listened at yet; in a directory that can't be: nobody on this host is behind the name. */
+        if (error != ECONNREFUSED || !place->abstract || ferry_now_ns() > end) {
             close(fd);
             return error == ECONNREFUSED ? -ENOENT : -error;
         }

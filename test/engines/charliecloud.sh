@@ -1,0 +1,25 @@
+# Charliecloud: ch-run leaves network, processes and descriptors as they are, and needs no help.
+tests="container_for_each_rank mpiexec_killed"
+
+# It wants to know who it works for.
+export USER=${USER:-root}
+
+available() {
+    have ch-run
+}
+
+setup() {
+    ch-run "$root" -- true
+}
+
+remove_all() {
+    pkill -KILL -x ch-run || true
+}
+
+running() {
+    pgrep -x ch-run || true
+}
+
+each() {
+    job=(mpiexec -n "$1" ch-run "$root" --)
+}
