@@ -35,6 +35,8 @@ remove_all() {
         lxc-stop -k -n "$name"
     done
     rm -rf /var/lib/lxc/one /var/lib/lxc/two
+    # Where mpiexec killed lxc-execute, the cgroups stay.
+    find /sys/fs/cgroup -depth -type d -regex '.*/lxc\.[a-z]*\.\(ferry-[0-9]*\|one\|two\|trial\)' -exec rmdir {} +
 }
 
 running() {
