@@ -472,6 +472,10 @@ few_descriptors() {
             "$programs/meanwhile" "$SANDBOX/meanwhile" 100000
         by shm
     done
+    # Over the network each pair of ranks needs a connection: too many must end the job in words.
+    FERRY_TRANSPORTS=fabric run job a,b -n 32 sh -c 'ulimit -n 64; exec "$0"' "$programs/collectives"
+    [ $status != 0 ] || fail "ended well"
+    says 'ferry: ' descriptors 'ulimit -n'
     nothing_left a b c d
 }
 

@@ -92,7 +92,7 @@ static bool is_dead(const struct ferry_place *place, const char *name, const str
 }
 
 /* How long it waits for others that look for the dead, milliseconds: they take less than one. */
-#define NAMING_MS 100
+#define NAMING_MS 20
 
 void ferry_place_naming(struct ferry_place *place, bool on)
 {
