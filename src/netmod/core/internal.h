@@ -117,8 +117,9 @@ struct ferry_wait {
     uint64_t until_ns;          /* it shall not last longer; 0: no matter */
     uint64_t housekeeping_ns;
     bool polling, resting; /* in this wait */
-    bool has_woken;        /* another process, since the last wait began */
-    bool is_brief;         /* it had when this wait began */
+    bool has_woken;        /* another process, since the last wait began; */
+    bool has_called;       /* or said something that may wake one */
+    bool is_brief, offers; /* the former, the latter was so when this wait began */
     unsigned sleepers;     /* threads */
 
     /* Who else wants the processor */

@@ -185,8 +185,9 @@ void ferry_core_acquire(ferry_context_t *context);
 /* Progress until is_there() says so. is_there is also called with the context given to other threads. */
 void ferry_core_await(ferry_context_t *context, bool (*is_there)(void *arg), void *arg);
 
-/* Tells that this process has just woken another one. */
+/* Tells that this process has just woken another one, or said something that may wake one. */
 void ferry_core_has_woken(ferry_context_t *context);
+void ferry_core_has_called(ferry_context_t *context);
 
 /* Wakes other threads of this process that sleep in progress: there is something that one may wait for. */
 void ferry_core_rouse(ferry_context_t *context);

@@ -20,9 +20,9 @@
 #include "watch.h"
 
 /* Idle polls between two looks at the clock, which cost about ten polls; fewer where others may want the
- * processor. Powers of two. */
+ * processor: in a crowd, and after a word to somebody who may sleep. Powers of two. */
 #define POLLS_PER_LOOK 64
-#define POLLS_WHEN_CROWDED 8
+#define POLLS_OFTEN 8
 
 /* In a job of more processes than processors, whom is waited for may only lack a processor: after the first polls it
  * is offered so many times. That is the quickest way to another process, but does not always lead there: each
@@ -39,8 +39,8 @@
 #define SPIN_STARVED_NS 20000u
 
 /* The kernel may have put whom it waits for behind it on its own processor, although another is idle: so while it polls
- * it offers the processor after so long, and at once after it has woken somebody. Then it polls no longer than
- * to be woken and to answer takes. */
+ * it offers the processor after so long, and at once after it has woken somebody, or may have by a message over the
+ * network. After the former it polls no longer than to be woken and to answer takes. */
 #define OFFER_NS 20000u
 #define SPIN_WOKEN_NS 200000u
 
@@ -196,7 +196,7 @@ static bool may_poll_on(ferry_context_t *context, uint64_t now)
         return false;
     }
     wait->polling = has_room(context, now);
-    if (wait->polling && (wait->is_brief || now - wait->since_ns > OFFER_NS))
+    if (wait->polling && (wait->offers || now - wait->since_ns > OFFER_NS))
         sched_yield();
     return wait->polling;
 }
@@ -379,18 +379,25 @@ static void begin(struct ferry_wait *wait, uint64_t now)
         wait->vain = 0;
     wait->polling = wait->resting = wait->alarmed = false;
     wait->is_brief = wait->has_woken;
-    wait->has_woken = false;
+    wait->offers = wait->has_called;
+    wait->has_woken = wait->has_called = false;
 }
 
 void ferry_core_has_woken(ferry_context_t *context)
 {
-    context->wait.has_woken = true;
+    context->wait.has_woken = context->wait.has_called = true;
+}
+
+void ferry_core_has_called(ferry_context_t *context)
+{
+    context->wait.has_called = true;
 }
 
 void ferry_idle(ferry_context_t *context, bool waits)
 {
     struct ferry_wait *wait = &context->wait;
-    uint32_t polls = wait->crowded || wait->starved ? POLLS_WHEN_CROWDED : POLLS_PER_LOOK;
+    bool often = wait->crowded || wait->starved || wait->has_called || wait->offers;
+    uint32_t polls = often ? POLLS_OFTEN : POLLS_PER_LOOK;
     uint32_t first = wait->crowded ? polls + YIELDS : polls;
     uint64_t now;
 
@@ -400,8 +407,6 @@ void ferry_idle(ferry_context_t *context, bool waits)
             sched_yield();
         return;
     }
-    if (wait->is_brief && context->idle > first && !(context->idle & 7))
-        sched_yield();
     if ((context->idle & (polls - 1)) && !(waits && wait->resting))
         return;
     now = ferry_now_ns();

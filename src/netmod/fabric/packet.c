@@ -106,6 +106,7 @@ static int judge(struct ferry_fabric_endpoint *endpoint, ssize_t result)
 {
     if (result == 0) {
         endpoint->sends++;
+        ferry_core_has_called(endpoint->base.transport->context);
         return 0;
     }
     if (result != -FI_EAGAIN)
