@@ -346,10 +346,9 @@ static void note_left_files(struct ferry_search *search)
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
         if (!knows(search, files[i].engine) && !knows(search, FERRY_CRIO) &&
             ferry_peek_exists(search->scene->root, files[i].path))
-            ferry_say(
-                out->note, sizeof(out->note),
-                "%s exists, but nothing else of %s does: it came with the files of this system",
-                files[i].path, engines[files[i].engine].name);
+            ferry_say(out->note, sizeof(out->note),
+                      "%s exists, but nothing else shows %s: it came with the files of this system",
+                      files[i].path, engines[files[i].engine].name);
 }
 
 /* ---- All together ---- */

@@ -59,8 +59,9 @@ static void put_link(const char *path, const char *target)
 {
     char name[PATH_MAX];
 
-    put(path, ""); /* the directories */
     snprintf(name, sizeof(name), "%s%s", root, path);
+    unlink(name);
+    put(path, ""); /* the directories */
     assert_int_equal(unlink(name), 0);
     assert_int_equal(symlink(target, name), 0);
 }
@@ -88,11 +89,16 @@ static void put_dmi(const char *vendor, const char *product)
     put("/sys/class/dmi/id/product_name", product);
 }
 
-static int make_scene(void **state)
+static void clear_scene(void)
 {
     memset(&processor, 0, sizeof(processor));
     memset(environment, 0, sizeof(environment));
     variables = 0;
+}
+
+static int make_scene(void **state)
+{
+    clear_scene();
     return make_machine(state);
 }
 
