@@ -163,8 +163,9 @@ static void find_monitor(const struct ferry_scene *scene, const struct ferry_dmi
     if (maker != NULL)
         ferry_prove(level, "its ACPI tables are %s's", maker);
     else
-        ferry_prove(level, "there is no DMI, as in Firecracker and others; which of them the ACPI "
-                           "tables would tell, if root reads them");
+        ferry_prove(level,
+                    "there is no DMI, as in Firecracker and others; which of them it is, the "
+                    "ACPI tables may tell root");
 }
 
 /* ---- All together ---- */
@@ -236,7 +237,8 @@ static void add_vm(const struct ferry_scene *scene, const struct ferry_dmi *dmi,
     }
     if (facts->tree.name != NULL)
         ferry_prove(level, "%s", facts->tree.evidence);
-    if (facts->firmware != NULL)
+    /* A cloud's name was evidence for the cloud. */
+    if (facts->firmware != NULL && (facts->firmware->trust != CLOUDS || facts->cpu.name == NULL))
         prove_dmi(level, dmi);
     if (strcmp(name, "KVM") == 0)
         find_monitor(scene, dmi, level);

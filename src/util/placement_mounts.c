@@ -134,5 +134,5 @@ void ferry_mounts_tell(const struct ferry_mounts *mounts, enum ferry_strength st
     for (int i = 0; i < FERRY_MOUNT_SIGNS; i++)
         if (mounts->signs[i].seen && signs[i].strength == strength)
             ferry_see(search, signs[i].engine, strength, mounts->signs[i].id,
-                      "%s is mounted from \"%s\"", mounts->signs[i].at, signs[i].text);
+                      "the mount of %s names \"%s\"", mounts->signs[i].at, signs[i].text);
 }
