@@ -26,7 +26,6 @@ static int show_here(bool json)
 
     ferry_placement_here(&info.placement);
     ferry_limits_find("", &info.limits);
-    ferry_limits_try(info.calls);
     (json ? ferry_info_json : ferry_info_text)(&info, stdout);
     return 0;
 }

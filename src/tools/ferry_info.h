@@ -13,9 +13,9 @@
 struct ferry_info {
     struct ferry_placement placement;
     struct ferry_limits limits;
-    struct ferry_call calls[FERRY_CALLS];
 };
 
+/* They show what was found, then try system calls: where that kills the process, the rest has been shown. */
 void ferry_info_text(const struct ferry_info *info, FILE *out);
 void ferry_info_json(const struct ferry_info *info, FILE *out);
 

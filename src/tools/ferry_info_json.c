@@ -13,13 +13,17 @@ static const char *if_any(const char *text)
     return text[0] != '\0' ? text : NULL;
 }
 
-/* A size without a limit is null. */
+static void put_if(struct ferry_json *json, const char *name, bool known, uint64_t number)
+{
+    if (known)
+        ferry_json_number(json, name, number);
+    else
+        ferry_json_null(json, name);
+}
+
 static void put_size(struct ferry_json *json, const char *name, uint64_t bytes)
 {
-    if (bytes == UINT64_MAX)
-        ferry_json_null(json, name);
-    else
-        ferry_json_number(json, name, bytes);
+    put_if(json, name, bytes != UINT64_MAX, bytes);
 }
 
 static void put_placement(struct ferry_json *json, const struct ferry_placement *placement)
@@ -68,10 +72,10 @@ static void put_shm(struct ferry_json *json, const struct ferry_limits *limits)
 static void put_limits(struct ferry_json *json, const struct ferry_limits *limits)
 {
     ferry_json_open(json, "limits", '{');
-    ferry_json_number(json, "processors", limits->processors);
-    ferry_json_number(json, "processors_online", limits->online);
-    put_size(json, "quota_milliprocessors", limits->quota_milli ? limits->quota_milli : UINT64_MAX);
-    put_size(json, "steal_permille", limits->steal_known ? limits->steal_permille : UINT64_MAX);
+    put_if(json, "processors", limits->processors > 0, limits->processors);
+    put_if(json, "processors_online", limits->online > 0, limits->online);
+    put_if(json, "quota_milliprocessors", limits->quota_milli > 0, limits->quota_milli);
+    put_if(json, "steal_permille", limits->steal_known, limits->steal_permille);
     put_size(json, "memory_left", limits->headroom);
     put_size(json, "memlock", limits->memlock);
     put_size(json, "memlock_hard", limits->memlock_hard);
@@ -82,14 +86,17 @@ static void put_limits(struct ferry_json *json, const struct ferry_limits *limit
     ferry_json_number(json, "huge_pages_free", limits->huge_free);
     ferry_json_text(json, "transparent_huge_pages", if_any(limits->thp));
     ferry_json_text(json, "transparent_huge_pages_shared", if_any(limits->thp_shmem));
-    put_size(json, "ptrace_scope",
-             limits->ptrace_scope >= 0 ? (uint64_t) limits->ptrace_scope : UINT64_MAX);
+    put_if(json, "ptrace_scope", limits->ptrace_scope >= 0, (uint64_t) limits->ptrace_scope);
     ferry_json_close(json, '}');
 }
 
 /* "allowed" or the name of the errno. */
-static void put_calls(struct ferry_json *json, const struct ferry_call *calls)
+static void put_calls(struct ferry_json *json)
 {
+    struct ferry_call calls[FERRY_CALLS];
+
+    fflush(json->out);
+    ferry_limits_try(calls);
     ferry_json_open(json, "calls", '{');
     for (int i = 0; i < FERRY_CALLS; i++)
         ferry_json_text(json, calls[i].name,
@@ -105,6 +112,6 @@ void ferry_info_json(const struct ferry_info *info, FILE *out)
     ferry_json_text(&json, "version", FERRY_VERSION_STRING);
     put_placement(&json, &info->placement);
     put_limits(&json, &info->limits);
-    put_calls(&json, info->calls);
+    put_calls(&json);
     ferry_json_close(&json, '}');
 }

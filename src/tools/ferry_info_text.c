@@ -139,9 +139,13 @@ static void put_limits(const struct ferry_limits *limits, FILE *out)
                 scopes[limits->ptrace_scope]);
 }
 
-static void put_calls(const struct ferry_call *calls, FILE *out)
+static void put_calls(FILE *out)
 {
+    struct ferry_call calls[FERRY_CALLS];
+
     fprintf(out, "\nSystem calls, tried\n");
+    fflush(out);
+    ferry_limits_try(calls);
     for (int i = 0; i < FERRY_CALLS; i++)
         fprintf(out, LABEL "%-22s (%s)\n", calls[i].name,
                 calls[i].error == 0 ? "allowed" : strerrordesc_np(calls[i].error), calls[i].use);
@@ -152,5 +156,5 @@ void ferry_info_text(const struct ferry_info *info, FILE *out)
     put_placement(&info->placement, out);
     put_namespaces(&info->placement.namespaces, out);
     put_limits(&info->limits, out);
-    put_calls(info->calls, out);
+    put_calls(out);
 }

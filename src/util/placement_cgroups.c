@@ -41,20 +41,18 @@ static void cut_end(char *id, const char *end)
         id[length - of_end] = '\0';
 }
 
-/* kubepods/burstable/podUID or kubepods-burstable-podU_I_D.slice */
+/* podUID in kubepods/burstable, or kubepods-burstable-podU_I_D.slice */
 static bool find_pod(const char *word, char id[80])
 {
-    const char *at = strncmp(word, "pod", 3) == 0 ? word : NULL;
+    const char *at = strncmp(word, "pod", 3) == 0 ? word : strstr(word, "-pod");
 
-    if (at == NULL && strncmp(word, "kubepods-", 9) == 0 && (at = strstr(word, "-pod")) != NULL)
-        at++;
-    if (at == NULL || at[3] == '\0')
+    if (at == NULL)
         return false;
-    snprintf(id, 80, "%s", at + 3);
+    snprintf(id, 80, "%s", at + (*at == '-') + strlen("pod"));
     cut_end(id, ".slice");
     for (char *c = id; (c = strchr(c, '_')) != NULL;)
         *c = '-';
-    return true;
+    return id[0] != '\0';
 }
 
 static bool find_container(const char *word, const char *above, bool in_pod,
@@ -103,7 +101,7 @@ static bool read_line(char *line, void *arg)
 
         if (word[0] == '\0')
             continue;
-        in_kubepods |= strncmp(word, "kubepods", 8) == 0;
+        in_kubepods |= strstr(word, "kubepods") != NULL;
         if (in_kubepods && !in_pod && find_pod(word, id)) {
             engine = FERRY_POD;
             in_pod = found = true;

@@ -156,6 +156,10 @@ static void find_monitor(const struct ferry_scene *scene, const struct ferry_dmi
             ferry_set_text(level->model, sizeof(level->model), "Cloud Hypervisor");
         return;
     }
+    if (ferry_peek_exists(scene->root, "/sys/class/dmi/id")) {
+        ferry_prove(level, "DMI can't be read: in which cloud can't be known");
+        return;
+    }
     if (!ferry_peek_exists(scene->root, "/sys/class"))
         return;
     maker = acpi_maker(scene->root);

@@ -158,6 +158,9 @@ static void micro_vm(void **state)
     assert_non_null(strstr(found.note, "/.dockerenv"));
     put("/sys/firmware/acpi/tables/DSDT", dsdt);
     expect_chain("VM KVM (Firecracker)");
+    put("/sys/class/dmi/id/x", ""); /* masked */
+    expect_chain("VM KVM");
+    expect_evidence(0, "DMI can't be read");
 }
 
 static void one_that_poses_as_another(void **state)

@@ -166,6 +166,21 @@ static void pod_under_containerd(void **state)
                      "container containerd (fedcba987654)");
 }
 
+/* "kind", Kubernetes whose nodes are docker's containers. */
+static void pod_in_docker(void **state)
+{
+    put_metal();
+    put_namespaces(ALL);
+    put("/proc/self/cgroup",
+        "0::/docker" PATH_A
+        "/kubelet.slice/kubelet-kubepods.slice/kubelet-kubepods-besteffort.slice/"
+        "kubelet-kubepods-besteffort-pod0a1b2c3d_1111_2222_3333_444455556666.slice/"
+        "cri-containerd-" ID_B ".scope\n");
+    expect_chain(METAL " > container docker (0123456789ab) > "
+                       "pod Kubernetes (0a1b2c3d-1111-2222-3333-444455556666) > "
+                       "container containerd (fedcba987654)");
+}
+
 static void pod_under_crio(void **state)
 {
     put_metal();
@@ -305,6 +320,7 @@ int main(void)
         in_scene(lxd),
         in_scene(nspawn),
         in_scene(pod_under_containerd),
+        in_scene(pod_in_docker),
         in_scene(pod_under_crio),
         in_scene(wsl),
         in_scene(wsl_1),
