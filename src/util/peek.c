@@ -12,14 +12,11 @@
 
 /* Opening can do more than one wants: start a device, wait for somebody at the other end of a FIFO. So look
  * first; and what is put there between the look and the opening is at least not waited for. */
-static int open_plain(const char *root, const char *path)
+static int open_plain(const char *name)
 {
-    char name[PATH_MAX];
     struct stat info;
     int fd;
 
-    if (snprintf(name, sizeof(name), "%s%s", root, path) >= (int) sizeof(name))
-        return -ENAMETOOLONG;
     if (stat(name, &info) != 0)
         return -errno;
     if (!S_ISREG(info.st_mode))
@@ -33,9 +30,28 @@ static int open_plain(const char *root, const char *path)
     return -EINVAL;
 }
 
+static int open_below(const char *root, const char *path)
+{
+    char name[PATH_MAX];
+
+    if (snprintf(name, sizeof(name), "%s%s", root, path) >= (int) sizeof(name))
+        return -ENAMETOOLONG;
+    return open_plain(name);
+}
+
+FILE *ferry_peek_file(const char *name)
+{
+    int fd = open_plain(name);
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+
+    if (fd >= 0 && file == NULL)
+        close(fd);
+    return file;
+}
+
 ssize_t ferry_peek(const char *root, const char *path, char *text, size_t room)
 {
-    int fd = open_plain(root, path);
+    int fd = open_below(root, path);
     size_t length = 0;
     ssize_t n = 0;
 
@@ -77,7 +93,7 @@ int ferry_peek_pieces(const char *root, const char *path, char end, ferry_piece_
     size_t length = 0, all = 0;
     bool more = true;
     ssize_t n = 0;
-    int fd = open_plain(root, path);
+    int fd = open_below(root, path);
 
     if (fd < 0)
         return fd;

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 /* Reads the begin of a file, at most room - 1 bytes, and puts a zero behind it. Returns how many there were;
@@ -28,6 +29,9 @@ typedef bool (*ferry_piece_fn)(char *piece, void *arg);
 #define FERRY_PIECE_MAX 8192
 int ferry_peek_pieces(const char *root, const char *path, char end, ferry_piece_fn piece,
                       void *arg);
+
+/* Opens a file for reading, by its whole name, with the same care; NULL where that can't be. */
+FILE *ferry_peek_file(const char *name);
 
 /* Whether there is a file, directory or anything else of this name. Nothing is opened. */
 bool ferry_peek_exists(const char *root, const char *path);

@@ -111,7 +111,7 @@ static bool read_line(char *line, void *arg)
         if (!found)
             continue;
         ferry_clean(id);
-        ferry_see(search, engine, FERRY_ORDERED, id, "%s is in the path of the cgroup", id);
+        ferry_see(search, engine, FERRY_ORDERED, id, "the path of the cgroup names it");
     }
     return true;
 }

@@ -54,20 +54,25 @@ static enum ferry_engine engine_of(const char *word)
 
 /* ---- The chain ---- */
 
-/* The innermost level of an engine; out->count: none. */
-static unsigned find_level(const struct ferry_search *search, enum ferry_engine engine)
+/* The innermost level that can be an engine's container of this id ("": any); out->count: none. */
+static unsigned find_level(const struct ferry_search *search, enum ferry_engine engine,
+                           const char *id)
 {
     unsigned i = search->out->count;
 
-    while (i > search->first)
-        if (engines[search->engine[--i]].kin == engines[engine].kin)
+    while (i > search->first) {
+        const char *other = search->out->levels[--i].id;
+
+        if (engines[search->engine[i]].kin == engines[engine].kin &&
+            (id[0] == '\0' || other[0] == '\0' || strcmp(id, other) == 0))
             return i;
+    }
     return search->out->count;
 }
 
 static bool knows(const struct ferry_search *search, enum ferry_engine engine)
 {
-    return find_level(search, engine) < search->out->count;
+    return find_level(search, engine, "") < search->out->count;
 }
 
 static int highest_rank(const struct ferry_search *search)
@@ -104,20 +109,18 @@ static struct ferry_level *add(struct ferry_search *search, enum ferry_engine en
 static struct ferry_level *match(struct ferry_search *search, enum ferry_engine engine,
                                  enum ferry_strength strength, const char *id)
 {
-    unsigned i = find_level(search, engine), nameless = find_level(search, FERRY_ENGINE_NONE);
-    struct ferry_level *level = &search->out->levels[i];
+    unsigned i = find_level(search, engine, id);
+    struct ferry_level *level;
 
-    if (i < search->out->count &&
-        (id[0] == '\0' || level->id[0] == '\0' || strcmp(id, level->id) == 0)) {
-        if (level->id[0] == '\0')
-            ferry_set_text(level->id, sizeof(level->id), id);
-    } else if (nameless < search->out->count && strength != FERRY_ORDERED &&
-               engines[engine].rank == engines[FERRY_ENGINE_NONE].rank) {
-        i = nameless; /* The id that a pod's container has from elsewhere is that of its sandbox. */
-    } else {
+    /* The id that a pod's container has from elsewhere than cgroups is that of its sandbox. */
+    if (i == search->out->count && strength != FERRY_ORDERED &&
+        engines[engine].rank == engines[FERRY_ENGINE_NONE].rank)
+        i = find_level(search, FERRY_ENGINE_NONE, "");
+    if (i == search->out->count)
         return NULL;
-    }
     level = &search->out->levels[i];
+    if (level->id[0] == '\0')
+        ferry_set_text(level->id, sizeof(level->id), id);
     if (engine > search->engine[i]) {
         search->engine[i] = engine;
         ferry_set_text(level->name, sizeof(level->name), engines[engine].name);

@@ -38,6 +38,9 @@ static void docker_in_docker(void **state)
     put_docker(ID_B);
     put("/proc/self/cgroup", "0::/docker" PATH_A "/docker" PATH_B "\n");
     expect_chain(METAL " > container docker (0123456789ab) > container docker (fedcba987654)");
+    put("/proc/self/cgroup", "4:memory:/docker" PATH_A "/docker" PATH_B "\n3:cpu:/docker" PATH_A
+                             "/docker" PATH_B "\n2:cpuset:/docker" PATH_A "\n0::/\n");
+    expect_chain(METAL " > container docker (0123456789ab) > container docker (fedcba987654)");
 }
 
 static void docker_with_containerd_s_images(void **state)

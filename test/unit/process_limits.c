@@ -69,6 +69,24 @@ static void wrong_values(void **state)
     assert_int_equal(limits.huge_size, 0);
 }
 
+/* None of these is waited for. */
+static void fifos(void **state)
+{
+    static const char *const paths[] = {"/proc/stat", "/proc/meminfo", "/proc/self/cgroup",
+                                        "/proc/sys/kernel/yama/ptrace_scope"};
+    struct ferry_limits limits;
+    char name[PATH_MAX];
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        put(paths[i], "");
+        snprintf(name, sizeof(name), "%s%s", root, paths[i]);
+        assert_int_equal(unlink(name), 0);
+        assert_int_equal(mkfifo(name, 0600), 0);
+    }
+    ferry_limits_find(root, &limits);
+    assert_false(limits.steal_known);
+}
+
 static void limits_of_the_process(void **state)
 {
     struct rlimit before, less;
@@ -112,8 +130,11 @@ static void trials(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        at(nothing_known),        at(all_known),
-        at(wrong_values),         cmocka_unit_test(limits_of_the_process),
+        at(nothing_known),
+        at(all_known),
+        at(wrong_values),
+        at(fifos),
+        cmocka_unit_test(limits_of_the_process),
         cmocka_unit_test(trials),
     };
 
