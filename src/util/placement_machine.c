@@ -167,9 +167,8 @@ static void find_monitor(const struct ferry_scene *scene, const struct ferry_dmi
     if (maker != NULL)
         ferry_prove(level, "its ACPI tables are %s's", maker);
     else
-        ferry_prove(level,
-                    "there is no DMI, as in Firecracker and others; which of them it is, the "
-                    "ACPI tables may tell root");
+        ferry_prove(level, "there is no DMI, as in Firecracker and others; which of them it is the "
+                           "ACPI tables may tell root, outside of containers");
 }
 
 /* ---- All together ---- */
@@ -232,8 +231,8 @@ static void add_vm(const struct ferry_scene *scene, const struct ferry_dmi *dmi,
         ferry_set_text(level->version, sizeof(level->version), facts->cpu.version);
     if (facts->cpu.root)
         ferry_set_text(level->model, sizeof(level->model), "root partition");
-    if (facts->xen.found) {
-        ferry_prove(level, "/sys/hypervisor or /proc/xen");
+    if (facts->xen.found && strcmp(name, "Xen") == 0) { /* KVM can show these as well */
+        ferry_prove(level, "/sys/hypervisor or /proc/xen names Xen");
         ferry_set_text(level->model, sizeof(level->model),
                        facts->xen.first ? "dom0" : facts->xen.mode);
         if (facts->xen.version[0] != '\0')

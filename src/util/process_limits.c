@@ -27,11 +27,10 @@ static void find_processors(const char *root, struct ferry_limits *out)
 {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     uint64_t stolen, all;
-    cpu_set_t mask;
+    cpu_set_t masks[8]; /* 8192 processors, the most that the kernel can be built for */
 
-    /* A machine with more than the mask holds gives an error. */
-    if (sched_getaffinity(0, sizeof(mask), &mask) == 0)
-        out->processors = (uint32_t) CPU_COUNT(&mask);
+    if (sched_getaffinity(0, sizeof(masks), masks) == 0)
+        out->processors = (uint32_t) CPU_COUNT_S(sizeof(masks), masks);
     out->online = online > 0 ? (uint32_t) online : 0;
     out->quota_milli = ferry_quota(root).milli;
     out->steal_known = ferry_steal_time(root, &stolen, &all) && all > 0;
