@@ -1,5 +1,5 @@
 /*
- * ferry_info: what this libferry is and how it is set up.
+ * ferry_info: where this process runs, what it may do there, what this libferry is and how it is set up.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -9,13 +9,26 @@
 
 #include "config.h"
 #include "ferry.h"
+#include "ferry_info.h"
 #include "wire.h"
 
 static const char usage[] =
     "usage: ferry_info [option]\n"
+    "Shows where it runs (machine, VM, container) and the limits that matter to messages.\n"
+    "  -j, --json     show that as JSON\n"
     "  -c, --config   show the FERRY_* variables: value, what it means, default, what is allowed\n"
     "  -v, --version  show the version\n"
     "  -h, --help     show this\n";
+
+static int show_here(bool json)
+{
+    struct ferry_info info;
+
+    ferry_placement_here(&info.placement);
+    ferry_limits_find("", &info.limits);
+    (json ? ferry_info_json : ferry_info_text)(&info, stdout);
+    return 0;
+}
 
 static int show_version(void)
 {
@@ -79,18 +92,23 @@ static int show_manual(void)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
+        {"json", no_argument, NULL, 'j'},
         {"config", no_argument, NULL, 'c'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"man", no_argument, NULL, 'm'}, /* for the build */
         {NULL, 0, NULL, 0},
     };
-    int option = getopt_long(argc, argv, "cvh", options, NULL);
+    int option = getopt_long(argc, argv, "jcvh", options, NULL);
     int status = 0;
 
     if (optind < argc)
         option = '?'; /* nothing else is understood */
     switch (option) {
+    case -1:
+    case 'j':
+        status = show_here(option == 'j');
+        break;
     case 'c':
         status = show_config();
         break;

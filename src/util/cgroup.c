@@ -1,6 +1,7 @@
 #include "cgroup.h"
 
 #include "list.h"
+#include "peek.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -18,7 +19,7 @@ uint64_t ferry_cgroup_number(const char *folder, const char *name, unsigned inde
     FILE *file;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
-    file = fopen(path, "re");
+    file = ferry_peek_file(path);
     if (file == NULL)
         return otherwise;
     while (index-- && fscanf(file, "%*s") != EOF)
@@ -36,7 +37,7 @@ uint64_t ferry_cgroup_field(const char *folder, const char *name, const char *fi
     FILE *file;
 
     snprintf(path, sizeof(path), "%s/%s", folder, name);
-    file = fopen(path, "re");
+    file = ferry_peek_file(path);
     if (file == NULL)
         return 0;
     while (fscanf(file, "%63s %" SCNu64 "%*[^\n]", word, &number) == 2) {
@@ -64,7 +65,7 @@ static bool find_own(const char *root, const struct hierarchy *hierarchy, char p
     FILE *file;
 
     snprintf(name, sizeof(name), "%s/proc/self/cgroup", root);
-    file = fopen(name, "re");
+    file = ferry_peek_file(name);
     if (file == NULL)
         return false;
     /* 4:memory:/a/b for version 1, 0::/a/b for version 2 */
@@ -93,7 +94,7 @@ static bool find_mount(const char *root, const struct hierarchy *hierarchy, char
     FILE *file;
 
     snprintf(name, sizeof(name), "%s/proc/self/mountinfo", root);
-    file = fopen(name, "re");
+    file = ferry_peek_file(name);
     if (file == NULL)
         return false;
     while (!found && fgets(line, sizeof(line), file) != NULL) {

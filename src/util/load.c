@@ -1,5 +1,7 @@
 #include "load.h"
 
+#include "peek.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -59,7 +61,7 @@ bool ferry_steal_time(const char *root, uint64_t *stolen, uint64_t *all)
     int read = 0;
 
     snprintf(path, sizeof(path), "%s/proc/stat", root);
-    stat = fopen(path, "re");
+    stat = ferry_peek_file(path);
     if (!stat)
         return false;
     *stolen = *all = 0;

@@ -1,0 +1,22 @@
+/*
+ * The parts of ferry_info.
+ */
+#ifndef FERRY_INFO_H
+#define FERRY_INFO_H
+
+#include "placement.h"
+#include "process_limits.h"
+
+#include <stdio.h>
+
+/* All that is found out about this process where it runs. */
+struct ferry_info {
+    struct ferry_placement placement;
+    struct ferry_limits limits;
+};
+
+/* They show what was found, then try system calls: where that kills the process, the rest has been shown. */
+void ferry_info_text(const struct ferry_info *info, FILE *out);
+void ferry_info_json(const struct ferry_info *info, FILE *out);
+
+#endif
