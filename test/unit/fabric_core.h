@@ -195,6 +195,11 @@ int ferry_core_watch(ferry_context_t *context, int fd)
     return 0;
 }
 
+void ferry_core_has_called(ferry_context_t *context)
+{
+    (void) context;
+}
+
 void ferry_core_rouse(ferry_context_t *context)
 {
     (void) context;
