@@ -22,6 +22,16 @@ static void tell(struct job *job, uint64_t *name)
     }
 }
 
+static bool child_sees(const uint8_t *memory, uint8_t value)
+{
+    pid_t child = fork();
+    int status;
+
+    if (child == 0)
+        _exit(*memory != value);
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
 /* Parts that begin and end within pages: each process writes its own, and reads all. */
 static void parts(struct job *job)
 {
@@ -40,6 +50,7 @@ static void parts(struct job *job)
     job_barrier(job);
     for (size_t i = 0; i < length; i++)
         check(memory[i] == i / part + 1);
+    check(child_sees(memory, 1));
     job_barrier(job);
     ferry_shared_unmap(memory, length);
     job_barrier(job);

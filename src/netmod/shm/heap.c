@@ -62,7 +62,12 @@ int ferry_board_map_part(struct ferry_board *board, uint64_t offset, size_t leng
     if (own)
         error = ferry_segment_fill(board->fd, offset + begin, ferry_board_pages(from + own) - begin,
                                    parts < UINT32_MAX ? (uint32_t) parts : UINT32_MAX);
-    return error ? error : ferry_board_map(board, offset, length, memory);
+    if (!error)
+        error = ferry_board_map(board, offset, length, memory);
+    /* It is the program's: a child has it, too. */
+    if (!error)
+        madvise(*memory, ferry_board_pages(length), MADV_DOFORK);
+    return error;
 }
 
 void ferry_board_unmap(void *memory, size_t length)
