@@ -15,18 +15,32 @@
 static const char usage[] =
     "usage: ferry_info [option]\n"
     "Shows where it runs (machine, VM, container) and the limits that matter to messages.\n"
-    "  -j, --json     show that as JSON\n"
-    "  -c, --config   show the FERRY_* variables: value, what it means, default, what is allowed\n"
-    "  -v, --version  show the version\n"
-    "  -h, --help     show this\n";
+    "  -j, --json        show that and the devices as JSON\n"
+    "  -d, --devices     show RDMA and network devices, memory of other VMs, DAX\n"
+    "  -t, --transports  show what each transport would use here, or why it can't be used\n"
+    "  -c, --config      show the FERRY_* variables: value, its origin, what it means, default,\n"
+    "                    what is allowed\n"
+    "  -v, --version     show the version\n"
+    "  -h, --help        show this\n";
 
 static int show_here(bool json)
 {
-    struct ferry_info info;
+    static struct ferry_info info;
 
     ferry_placement_here(&info.placement);
     ferry_limits_find("", &info.limits);
+    if (json)
+        ferry_devices_find("", &info.devices);
     (json ? ferry_info_json : ferry_info_text)(&info, stdout);
+    return 0;
+}
+
+static int show_devices(void)
+{
+    static struct ferry_devices devices;
+
+    ferry_devices_find("", &devices);
+    ferry_devices_print(&devices, stdout);
     return 0;
 }
 
@@ -47,7 +61,7 @@ static int show_config(void)
     struct ferry_config config;
     int errors = ferry_config_read(&config, environ, stderr);
 
-    ferry_config_print(&config, stdout);
+    ferry_config_print(&config, environ, stdout);
     return errors != 0;
 }
 
@@ -93,13 +107,15 @@ int main(int argc, char **argv)
 {
     static const struct option options[] = {
         {"json", no_argument, NULL, 'j'},
+        {"devices", no_argument, NULL, 'd'},
+        {"transports", no_argument, NULL, 't'},
         {"config", no_argument, NULL, 'c'},
         {"version", no_argument, NULL, 'v'},
         {"help", no_argument, NULL, 'h'},
         {"man", no_argument, NULL, 'm'}, /* for the build */
         {NULL, 0, NULL, 0},
     };
-    int option = getopt_long(argc, argv, "jcvh", options, NULL);
+    int option = getopt_long(argc, argv, "jdtcvh", options, NULL);
     int status = 0;
 
     if (optind < argc)
@@ -108,6 +124,9 @@ int main(int argc, char **argv)
     case -1:
     case 'j':
         status = show_here(option == 'j');
+        break;
+    case 'd':
+        status = show_devices();
         break;
     case 'c':
         status = show_config();

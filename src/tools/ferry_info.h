@@ -4,6 +4,8 @@
 #ifndef FERRY_INFO_H
 #define FERRY_INFO_H
 
+#include "devices.h"
+#include "json.h"
 #include "placement.h"
 #include "process_limits.h"
 
@@ -13,10 +15,14 @@
 struct ferry_info {
     struct ferry_placement placement;
     struct ferry_limits limits;
+    struct ferry_devices devices; /* found for JSON only */
 };
 
 /* They show what was found, then try system calls: where that kills the process, the rest has been shown. */
 void ferry_info_text(const struct ferry_info *info, FILE *out);
 void ferry_info_json(const struct ferry_info *info, FILE *out);
+
+/* Adds a member "devices". */
+void ferry_info_devices(struct ferry_json *json, const struct ferry_devices *devices);
 
 #endif

@@ -3,7 +3,6 @@
  */
 #include "ferry.h"
 #include "ferry_info.h"
-#include "json.h"
 
 #include <errno.h>
 #include <string.h>
@@ -112,6 +111,7 @@ void ferry_info_json(const struct ferry_info *info, FILE *out)
     ferry_json_text(&json, "version", FERRY_VERSION_STRING);
     put_placement(&json, &info->placement);
     put_limits(&json, &info->limits);
+    ferry_info_devices(&json, &info->devices);
     put_calls(&json);
     ferry_json_close(&json, '}');
 }

@@ -337,7 +337,25 @@ static void print_help(const char *help, FILE *out)
     fputc('\n', out);
 }
 
-void ferry_config_print(const struct ferry_config *config, FILE *out)
+/* A wrong value in the environment leaves the default. */
+static const char *origin_of(const struct ferry_config_row *row, char *const *environment)
+{
+    size_t length = strlen(row->name);
+    const char *origin = "default";
+    struct ferry_config scratch;
+    char why[512];
+
+    ferry_config_defaults(&scratch);
+    for (; *environment != NULL; environment++)
+        if (strncmp(*environment, row->name, length) == 0 && (*environment)[length] == '=')
+            origin = ferry_config_set(&scratch, row, *environment + length + 1, why, sizeof(why)) ==
+                             0
+                         ? "environment"
+                         : "default, for what the environment says is wrong";
+    return origin;
+}
+
+void ferry_config_print(const struct ferry_config *config, char *const *environment, FILE *out)
 {
     char text[4096];
 
@@ -347,6 +365,7 @@ void ferry_config_print(const struct ferry_config *config, FILE *out)
         ferry_config_text(config, row, text, sizeof(text));
         fprintf(out, "%s=%s\n", row->name, text);
         print_help(row->help, out);
+        fprintf(out, "    origin: %s\n", origin_of(row, environment));
         fprintf(out, "    default: %s", row->default_text[0] != '\0' ? row->default_text : "empty");
         if (row->allowed[0] != '\0')
             fprintf(out, "; allowed: %s", row->allowed);

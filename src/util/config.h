@@ -57,8 +57,9 @@ void ferry_config_defaults(struct ferry_config *config);
  * FERRY_CACHE and FERRY_TEST_...) are not reported. */
 int ferry_config_read(struct ferry_config *config, char **environment, FILE *out);
 
-/* Prints all rows with their present values, units and help, as `ferry_info -c` shows them. */
-void ferry_config_print(const struct ferry_config *config, FILE *out);
+/* Prints all rows with their present values, where these come from, units and help, as `ferry_info -c` shows them.
+ * environment: what config was read from. */
+void ferry_config_print(const struct ferry_config *config, char *const *environment, FILE *out);
 
 /* Writes the present value of a row as text that ferry_config_set() would read. */
 void ferry_config_text(const struct ferry_config *config, const struct ferry_config_row *row,

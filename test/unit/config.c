@@ -270,6 +270,7 @@ static void nearest(void **state)
 
 static void print(void **state)
 {
+    char *environment[] = {"FERRY_CHUNK=8192", "FERRY_SPIN=never", "FERRY_CHUNKS=1", NULL};
     struct ferry_config config;
     char *text;
     size_t length;
@@ -277,10 +278,12 @@ static void print(void **state)
 
     ferry_config_defaults(&config);
     set(&config, "FERRY_CHUNK", "8192");
-    ferry_config_print(&config, out);
+    ferry_config_print(&config, environment, out);
     fclose(out);
     refused(text, "FERRY_CHUNK=8K\n    piece in which");
-    refused(text, "default: 16K; allowed: 256..32K; unit: bytes");
+    refused(text, "    origin: environment\n    default: 16K; allowed: 256..32K; unit: bytes");
+    refused(text, "    origin: default, for what the environment says is wrong\n    default: 1ms;");
+    refused(text, "    origin: default\n    default: 256; allowed: 8..");
     refused(text, "FERRY_FABRIC_INTERFACE=\n");
     for (size_t i = 0; i < ferry_config_row_count; i++)
         refused(text, ferry_config_rows[i].name);
