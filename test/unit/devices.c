@@ -1,0 +1,441 @@
+/*
+ * What devices a machine has, of machines that are told by what their /sys says.
+ */
+#include "scene.h"
+
+#include "devices.h"
+
+#include <sys/wait.h>
+
+static struct ferry_devices devices;
+
+static void expect(const char *text)
+{
+    char *said;
+    size_t length;
+    FILE *out = open_memstream(&said, &length);
+
+    ferry_devices_find(root, &devices);
+    ferry_devices_print(&devices, out);
+    fclose(out);
+    assert_string_equal(said, text);
+    free(said);
+}
+
+#define NO_MEMORY "\nMemory shared between VMs (ivshmem)\n  none\n\nDAX devices\n  none\n"
+#define NO_RDMA "RDMA devices\n  none\n"
+
+/* ---- Making trees as the kernel lays them out ---- */
+
+static void put_in(const char *folder, const char *file, const char *text)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, file);
+    put(path, text);
+}
+
+static void link_in(const char *folder, const char *name, const char *target, const char *last)
+{
+    char path[512], to[512];
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    snprintf(to, sizeof(to), "%s%s", target, last);
+    put_link(path, to);
+}
+
+/* id: "0x15b3 0x1017". */
+static void put_pci(const char *address, const char *id, const char *driver)
+{
+    char folder[128], part[8];
+
+    snprintf(folder, sizeof(folder), "/sys/devices/pci/%s", address);
+    snprintf(part, sizeof(part), "%.6s\n", id);
+    put_in(folder, "vendor", part);
+    snprintf(part, sizeof(part), "%.6s\n", id + 7);
+    put_in(folder, "device", part);
+    put_in(folder, "numa_node", "-1\n");
+    link_in(folder, "subsystem", "../../../bus/pci", "");
+    link_in(folder, "driver", "../../../bus/pci/drivers/", driver);
+    link_in("/sys/bus/pci/devices", address, "../../../devices/pci/", address);
+}
+
+/* A device of a class that hangs below one of a bus: "pci/0000:01:00.0". */
+static const char *put_class(const char *class, const char *name, const char *below)
+{
+    static char folder[160];
+    char path[128];
+
+    snprintf(folder, sizeof(folder), "/sys/devices/%s/%s/%s", below, class, name);
+    snprintf(path, sizeof(path), "/sys/class/%s", class);
+    put_in(folder, "uevent", "\n");
+    link_in(folder, "device", "../../../", strrchr(below, '/') + 1);
+    link_in(path, name, "../..", folder + strlen("/sys"));
+    return folder;
+}
+
+static void put_net(const char *name, const char *below, const char *state, const char *speed)
+{
+    const char *folder = put_class("net", name, below);
+
+    put_in(folder, "operstate", state);
+    put_in(folder, "speed", speed);
+    put_in(folder, "mtu", "9000\n");
+    put_in(folder, "type", "1\n");
+    put_in(folder, "ifindex", "2\n");
+    put_in(folder, "iflink", "2\n");
+}
+
+/* A device in software. */
+static const char *put_soft(const char *name, const char *uevent, const char *iflink)
+{
+    static char folder[128];
+
+    snprintf(folder, sizeof(folder), "/sys/devices/virtual/net/%s", name);
+    put_in(folder, "uevent", uevent);
+    put_in(folder, "operstate", "up\n");
+    put_in(folder, "type", "1\n");
+    put_in(folder, "ifindex", "7\n");
+    put_in(folder, "iflink", iflink);
+    link_in("/sys/class/net", name, "../../devices/virtual/net/", name);
+    return folder;
+}
+
+static void put_port(const char *folder, const char *layer, const char *rate)
+{
+    put_in(folder, "ports/1/state", "4: ACTIVE\n");
+    put_in(folder, "ports/1/phys_state", "5: LinkUp\n");
+    put_in(folder, "ports/1/link_layer", layer);
+    put_in(folder, "ports/1/rate", rate);
+}
+
+static void put_gid(const char *folder, unsigned index, const char *gid, const char *type,
+                    const char *netdev)
+{
+    char file[64];
+
+    snprintf(file, sizeof(file), "ports/1/gids/%u", index);
+    put_in(folder, file, gid);
+    snprintf(file, sizeof(file), "ports/1/gid_attrs/types/%u", index);
+    put_in(folder, file, type);
+    snprintf(file, sizeof(file), "ports/1/gid_attrs/ndevs/%u", index);
+    put_in(folder, file, netdev);
+}
+
+#define ZERO_GID "0000:0000:0000:0000:0000:0000:0000:0000\n"
+#define LOCAL_GID "fe80:0000:0000:0000:0a94:efff:fe12:3456\n"
+#define V4_GID "0000:0000:0000:0000:0000:ffff:0a01:0203\n"
+
+/* ---- Machines ---- */
+
+static void mlx5_with_virtual_functions(void **state)
+{
+    const char *folder;
+
+    put_pci("0000:3b:00.0", "0x15b3 0x1017", "mlx5_core");
+    put("/sys/devices/pci/0000:3b:00.0/sriov_numvfs", "2\n");
+    put("/sys/devices/pci/0000:3b:00.0/numa_node", "1\n");
+    put("/sys/devices/pci/0000:3b:00.0/local_cpulist", "1,3,5-31\n");
+    put_net("ens1", "pci/0000:3b:00.0", "up\n", "100000\n");
+    folder = put_class("infiniband", "mlx5_0", "pci/0000:3b:00.0");
+    put_port(folder, "Ethernet\n", "100 Gb/sec (4X EDR)\n");
+    put_gid(folder, 0, LOCAL_GID, "IB/RoCE v1\n", "ens1\n");
+    put_gid(folder, 3, V4_GID, "RoCE v2\n", "ens1\n");
+    put_gid(folder, 10, ZERO_GID, "", "");
+    put_in(folder, "ports/1/pkeys/0", "0xffff\n");
+    put_in(folder, "ports/1/pkeys/1", "0x0000\n");
+    put_pci("0000:3b:00.2", "0x15b3 0x1018", "mlx5_core");
+    link_in("/sys/devices/pci/0000:3b:00.2", "physfn", "../", "0000:3b:00.0");
+    put_net("ens1v0", "pci/0000:3b:00.2", "down\n", "-1\n");
+    folder = put_class("infiniband", "mlx5_2", "pci/0000:3b:00.2");
+    put_port(folder, "InfiniBand\n", "100 Gb/sec (4X EDR)\n");
+    expect(
+        "RDMA devices\n"
+        "  mlx5_0            physical function with 2 virtual ones (0000:3b:00.0, 15b3:1017, "
+        "mlx5_core)\n"
+        "    near            NUMA node 1, processors 1,3,5-31\n"
+        "    port 1          ACTIVE, LinkUp, Ethernet, 100 Gb/sec (4X EDR), network device ens1\n"
+        "      GID 0         fe80::a94:efff:fe12:3456 (IB/RoCE v1, ens1)\n"
+        "      GID 3         10.1.2.3 (RoCE v2, ens1)\n"
+        "      pkeys         0xffff\n"
+        "  mlx5_2            virtual function of 0000:3b:00.0 (0000:3b:00.2, 15b3:1018, "
+        "mlx5_core)\n"
+        "    port 1          ACTIVE, LinkUp, InfiniBand, 100 Gb/sec (4X EDR), network device "
+        "ens1v0\n"
+        "\nNetwork devices\n"
+        "  ens1              physical function with 2 virtual ones (0000:3b:00.0, 15b3:1017, "
+        "mlx5_core)\n"
+        "    link            up, 100000 Mbit/s, packets of 9000 bytes\n"
+        "    near            NUMA node 1, processors 1,3,5-31\n"
+        "  ens1v0            virtual function of 0000:3b:00.0 (0000:3b:00.2, 15b3:1018, "
+        "mlx5_core)\n"
+        "    link            down, packets of 9000 bytes\n" NO_MEMORY);
+}
+
+static void mlx5_on_azure(void **state)
+{
+    const char *folder;
+
+    put_pci("8e1c:00:02.0", "0x15b3 0x101a", "mlx5_core");
+    put_net("enP36380s1", "pci/8e1c:00:02.0", "up\n", "50000\n");
+    link_in("/sys/class/net/enP36380s1", "master", "../../../../vmbus/x/net/", "eth0");
+    folder = put_class("infiniband", "mlx5_0", "pci/8e1c:00:02.0");
+    put_port(folder, "Ethernet\n", "50 Gb/sec (2X EDR)\n");
+    put_gid(folder, 1, V4_GID, "RoCE v2\n", "enP36380s1\n");
+    link_in("/sys/devices/vmbus/000d3a-x", "subsystem", "../../../bus/", "vmbus");
+    link_in("/sys/devices/vmbus/000d3a-x", "driver", "../../../bus/vmbus/drivers/", "hv_netvsc");
+    put_net("eth0", "vmbus/000d3a-x", "up\n", "50000\n");
+    expect("RDMA devices\n"
+           "  mlx5_0            virtual function (8e1c:00:02.0, told by its id 15b3:101a, "
+           "mlx5_core)\n"
+           "    port 1          ACTIVE, LinkUp, Ethernet, 50 Gb/sec (2X EDR), network device "
+           "enP36380s1\n"
+           "      GID 1         10.1.2.3 (RoCE v2, enP36380s1)\n"
+           "\nNetwork devices\n"
+           "  enP36380s1        virtual function (8e1c:00:02.0, told by its id 15b3:101a, "
+           "mlx5_core)\n"
+           "    link            up, 50000 Mbit/s, packets of 9000 bytes, part of eth0\n"
+           "  eth0              virtual device (000d3a-x, hv_netvsc)\n"
+           "    link            up, 50000 Mbit/s, packets of 9000 bytes\n" NO_MEMORY);
+}
+
+static void efa(void **state)
+{
+    const char *folder;
+
+    put_pci("0000:00:06.0", "0x1d0f 0xefa1", "efa");
+    put_pci("0000:00:05.0", "0x1d0f 0xec20", "ena");
+    put_net("ens5", "pci/0000:00:05.0", "up\n", "");
+    folder = put_class("infiniband", "rdmap0s6", "pci/0000:00:06.0");
+    put_port(folder, "Unspecified\n", "100 Gb/sec (4X EDR)\n");
+    put_in(folder, "ports/1/gids/0", LOCAL_GID);
+    put_in(folder, "ports/1/pkeys/0", "0xffff\n");
+    expect("RDMA devices\n"
+           "  rdmap0s6          virtual function (0000:00:06.0, told by its id 1d0f:efa1, efa)\n"
+           "    port 1          ACTIVE, LinkUp, Unspecified, 100 Gb/sec (4X EDR)\n"
+           "      GID 0         fe80::a94:efff:fe12:3456\n"
+           "      pkeys         0xffff\n"
+           "\nNetwork devices\n"
+           "  ens5              virtual function (0000:00:05.0, told by its id 1d0f:ec20, ena)\n"
+           "    link            up, packets of 9000 bytes\n" NO_MEMORY);
+}
+
+static void irdma(void **state)
+{
+    const char *folder;
+
+    put_pci("0000:17:00.1", "0x8086 0x1592", "ice");
+    put_net("ens2f1", "pci/0000:17:00.1", "up\n", "25000\n");
+    folder = put_class("infiniband", "rocep23s0f1", "pci/0000:17:00.1");
+    put_port(folder, "Ethernet\n", "25 Gb/sec (1X EDR)\n");
+    put_gid(folder, 0, LOCAL_GID, "RoCE v2\n", "ens2f1\n");
+    put_pci("0000:18:01.0", "0x8086 0x1889", "iavf");
+    folder = put_class("infiniband", "rocep24s1", "pci/0000:18:01.0");
+    put_in(folder, "ports/1/state", "1: DOWN\n");
+    expect("RDMA devices\n"
+           "  rocep23s0f1       physical function (0000:17:00.1, 8086:1592, ice)\n"
+           "    port 1          ACTIVE, LinkUp, Ethernet, 25 Gb/sec (1X EDR), network device "
+           "ens2f1\n"
+           "      GID 0         fe80::a94:efff:fe12:3456 (RoCE v2, ens2f1)\n"
+           "  rocep24s1         virtual function (0000:18:01.0, told by its id 8086:1889, iavf)\n"
+           "    port 1          DOWN\n"
+           "\nNetwork devices\n"
+           "  ens2f1            physical function (0000:17:00.1, 8086:1592, ice)\n"
+           "    link            up, 25000 Mbit/s, packets of 9000 bytes\n" NO_MEMORY);
+}
+
+/* Some kernels hang Soft-RoCE below the hardware of its network device, others don't. */
+static void soft_roce_on_an_igb_function(void **state)
+{
+    const char *folder;
+
+    put_pci("0000:00:04.0", "0x8086 0x10ca", "igbvf");
+    put_net("eth1", "pci/0000:00:04.0", "up\n", "1000\n");
+    folder = put_class("infiniband", "rxe0", "pci/0000:00:04.0");
+    put_in(folder, "parent", "eth1\n");
+    put_port(folder, "Ethernet\n", "2.5 Gb/sec (1X SDR)\n");
+    put_in("/sys/devices/virtual/infiniband/rxe1", "node_desc", "rxe\n");
+    link_in("/sys/class/infiniband", "rxe1", "../../devices/virtual/infiniband/", "rxe1");
+    put_port("/sys/devices/virtual/infiniband/rxe1", "Ethernet\n", "\n");
+    put_gid("/sys/devices/virtual/infiniband/rxe1", 0, V4_GID, "RoCE v2\n", "eth1\n");
+    expect("RDMA devices\n"
+           "  rxe0              Soft-RoCE, a virtual device (0000:00:04.0, 8086:10ca)\n"
+           "    port 1          ACTIVE, LinkUp, Ethernet, 2.5 Gb/sec (1X SDR), network device "
+           "eth1\n"
+           "  rxe1              Soft-RoCE, a virtual device\n"
+           "    port 1          ACTIVE, LinkUp, Ethernet, network device eth1\n"
+           "      GID 0         10.1.2.3 (RoCE v2, eth1)\n"
+           "\nNetwork devices\n"
+           "  eth1              virtual function (0000:00:04.0, told by its id 8086:10ca, igbvf)\n"
+           "    link            up, 1000 Mbit/s, packets of 9000 bytes\n" NO_MEMORY);
+}
+
+static void virtio_bridge_and_veth(void **state)
+{
+    put_pci("0000:00:03.0", "0x1af4 0x1041", "virtio-pci");
+    link_in("/sys/devices/pci/0000:00:03.0/virtio0", "subsystem", "../../../../bus/", "virtio");
+    link_in("/sys/devices/pci/0000:00:03.0/virtio0", "driver", "../../../../bus/virtio/drivers/",
+            "virtio_net");
+    put_class("net", "eth0", "pci/0000:00:03.0/virtio0");
+    /* One level deeper than the others. */
+    link_in("/sys/class/net", "eth0", "../../devices/pci/0000:00:03.0/virtio0/net/", "eth0");
+    put("/sys/class/net/eth0/operstate", "up\n");
+    put_soft("docker0", "DEVTYPE=bridge\nINTERFACE=docker0\n", "7\n");
+    link_in(put_soft("veth2", "INTERFACE=veth2\n", "2\n"), "master", "../", "docker0");
+    put_in(put_soft("lo", "", "7\n"), "type", "772\n");
+    put_in(put_soft("tap10", "", "7\n"), "tun_flags", "0x1002\n");
+    put("/sys/class/net/bonding_masters", "\n");
+    expect(NO_RDMA "\nNetwork devices\n"
+                   "  eth0              virtual device (virtio0, 1af4:1041, virtio_net)\n"
+                   "    link            up\n"
+                   "  docker0           bridge, virtual device\n"
+                   "    link            up\n"
+                   "  lo                loopback, virtual device\n"
+                   "    link            up\n"
+                   "  tap10             tun, virtual device\n"
+                   "    link            up\n"
+                   "  veth2             virtual device, one end of a pair or on another device\n"
+                   "    link            up, part of docker0\n" NO_MEMORY);
+}
+
+static void shared_memory(void **state)
+{
+    put_pci("0000:00:08.0", "0x1af4 0x1110", "x");
+    put("/sys/devices/pci/0000:00:08.0/resource",
+        "0x00000000febf1000 0x00000000febf10ff 0x0000000000040200\n"
+        "0x0000000000000000 0x0000000000000000 0x0000000000000000\n"
+        "0x00000000fc000000 0x00000000fdffffff 0x000000000014220c\n");
+    put("/sys/devices/pci/0000:00:08.0/resource2", "");
+    put_pci("0000:00:09.0", "0x1af4 0x1110", "x");
+    put("/sys/devices/pci/0000:00:09.0/resource", "0xffff 0 5\n0 0 0\n0 0xffffffffffffffff 1\n");
+    put("/sys/bus/dax/devices/dax0.0/size", "2147483648\n");
+    put("/sys/bus/dax/devices/dax0.0/numa_node", "0\n");
+    put("/dev/dax0.0", "");
+    put("/sys/bus/dax/devices/dax1.0/size", "4097\n");
+    expect(NO_RDMA "\nNetwork devices\n  none\n"
+                   "\nMemory shared between VMs (ivshmem)\n"
+                   "  0000:00:08.0      32 MiB, this user may open it\n"
+                   "  0000:00:09.0      size not known, this user can't open it: No such file or "
+                   "directory\n"
+                   "\nDAX devices\n"
+                   "  dax0.0            2048 MiB, NUMA node 0, this user may open it\n"
+                   "  dax1.0            4097 bytes, this user can't open it: No such file or "
+                   "directory\n");
+}
+
+static void no_sys(void **state)
+{
+    expect("/sys can't be read here, so nothing is known of devices\n");
+    put("/sys/class/net", "no folder\n");
+    expect(NO_RDMA "\nNetwork devices\n  none\n" NO_MEMORY);
+}
+
+/* ---- Nonsense ---- */
+
+static void put_fifo(const char *path)
+{
+    char name[PATH_MAX];
+
+    put(path, "");
+    snprintf(name, sizeof(name), "%s%s", root, path);
+    assert_int_equal(unlink(name), 0);
+    assert_int_equal(mkfifo(name, 0600), 0);
+}
+
+static void hostile(void **state)
+{
+    static char numbers[300000];
+    const char *folder;
+
+    memset(numbers, '9', sizeof(numbers) - 1);
+    put_pci("0000:66:00.0", "0xzzzz 0x1041", "\033[2J\n");
+    put("/sys/devices/pci/0000:66:00.0/numa_node", numbers);
+    put("/sys/devices/pci/0000:66:00.0/local_cpulist", "0-3; rm -rf\n");
+    put("/sys/devices/pci/0000:66:00.0/sriov_numvfs", "-5\n");
+    put_net("e\033[31m\n", "pci/0000:66:00.0", "\001\002up\377\n", numbers);
+    put_fifo("/sys/class/net/fifo0/operstate");
+    put_fifo("/sys/class/net/fifo0/uevent");
+    put_link("/sys/class/net/loop0", "loop0");
+    folder = put_class("infiniband", "%s%n", "pci/0000:66:00.0");
+    put_in(folder, "ports/1/state", "4:\n");
+    put_fifo("/sys/class/infiniband/%s%n/ports/1/rate");
+    put_in(folder, "ports/999999999999/state", "4: ACTIVE\n");
+    put_in(folder, "ports/../x/state", "4: ACTIVE\n");
+    put_gid(folder, 0, "fe80::1::2\n", "RoCE v2\n", "eth0\n");
+    put_gid(folder, 1, "fe80::1\n", "\033]0;x\a\n", numbers);
+    put_gid(folder, 300, "fe80::3\n", "RoCE v2\n", "eth0\n");
+    put_in(folder, "ports/1/pkeys/0", "0x1ffff\n");
+    put_in(folder, "ports/1/pkeys/1", "-1\n");
+    put_in(folder, "ports/1/pkeys/2", "0x8001\n");
+    expect("RDMA devices\n"
+           "  %s%n              physical function (0000:66:00.0, ?[2J)\n"
+           "    port 1          state not known, network device 9999999999999999999999999999999\n"
+           "      GID 1         fe80::1 (?]0;x?, 9999999999999999999999999999999)\n"
+           "      pkeys         0x8001\n"
+           "\nNetwork devices\n"
+           "  e?[31m            physical function (0000:66:00.0, ?[2J)\n"
+           "    link            ??up?, packets of 9000 bytes\n"
+           "  fifo0             virtual device\n"
+           "    link            state not known\n"
+           "  loop0             virtual device\n"
+           "    link            state not known\n" NO_MEMORY);
+}
+
+/* More of everything than there is room for is counted. */
+static void too_many(void **state)
+{
+    const char *folder;
+    char name[32], *said;
+    size_t length;
+    FILE *out;
+
+    for (unsigned i = 0; i < FERRY_NETDEVS_MAX + 3; i++) {
+        snprintf(name, sizeof(name), "veth%u", i);
+        put_soft(name, "", "7\n");
+    }
+    put_pci("0000:01:00.0", "0x15b3 0x1017", "mlx5_core");
+    put_net("zz", "pci/0000:01:00.0", "up\n", "1\n");
+    folder = put_class("infiniband", "mlx5_0", "pci/0000:01:00.0");
+    for (unsigned i = 0; i < 40; i++) {
+        put_gid(folder, i, "fe80::1\n", "", "");
+        snprintf(name, sizeof(name), "ports/1/pkeys/%u", i);
+        put_in(folder, name, "0xffff\n");
+    }
+    for (unsigned i = 2; i <= 9; i++) {
+        snprintf(name, sizeof(name), "ports/%u/state", i);
+        put_in(folder, name, "4: ACTIVE\n");
+    }
+    ferry_devices_find(root, &devices);
+    assert_string_equal(devices.netdevs[0].name, "zz"); /* what has hardware comes first */
+    assert_string_equal(devices.netdevs[3].name, "veth2");
+    assert_int_equal(devices.netdev_count + devices.netdevs_left, FERRY_NETDEVS_MAX + 4);
+    assert_int_equal(devices.rdmas[0].ports[0].gids_left, 40 - FERRY_GIDS_MAX);
+    assert_int_equal(devices.rdmas[0].ports[0].pkeys_left, 40 - FERRY_PKEYS_MAX);
+    assert_int_equal(devices.rdmas[0].ports_left, 9 - FERRY_PORTS_MAX);
+    out = open_memstream(&said, &length);
+    ferry_devices_print(&devices, out);
+    fclose(out);
+    assert_non_null(strstr(said, "      more GIDs     24\n"));
+    assert_non_null(strstr(said, " and 32 more\n"));
+    assert_non_null(strstr(said, "    more ports      5\n"));
+    assert_non_null(strstr(said, "  more              4\n"));
+    free(said);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        in_scene(mlx5_with_virtual_functions),
+        in_scene(mlx5_on_azure),
+        in_scene(efa),
+        in_scene(irdma),
+        in_scene(soft_roce_on_an_igb_function),
+        in_scene(virtio_bridge_and_veth),
+        in_scene(shared_memory),
+        in_scene(no_sys),
+        in_scene(hostile),
+        in_scene(too_many),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
