@@ -128,6 +128,9 @@ int main(int argc, char **argv)
     case 'd':
         status = show_devices();
         break;
+    case 't':
+        status = ferry_info_transports(stdout);
+        break;
     case 'c':
         status = show_config();
         break;

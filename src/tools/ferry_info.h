@@ -22,6 +22,10 @@ struct ferry_info {
 void ferry_info_text(const struct ferry_info *info, FILE *out);
 void ferry_info_json(const struct ferry_info *info, FILE *out);
 
+/* Shows what each transport would use here, or why it can't be used. 0: some can be; 1: none, or a variable has a wrong
+ * value (reported). */
+int ferry_info_transports(FILE *out);
+
 /* Adds a member "devices". */
 void ferry_info_devices(struct ferry_json *json, const struct ferry_devices *devices);
 

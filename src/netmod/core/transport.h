@@ -19,6 +19,7 @@
 struct ferry_transport;
 struct ferry_endpoint;
 struct ferry_quota;
+struct ferry_survey;
 
 /* The bytes that are sent after a packet's head: a few of the protocol's own, then user data. */
 struct ferry_payload {
@@ -121,6 +122,10 @@ struct ferry_transport_ops {
     /* One line for people: how this peer is reached. */
     void (*describe)(struct ferry_transport *transport, ferry_peer_t *peer, char *text,
                      size_t room);
+
+    /* Finds out, for people, what it would use here: opens what open() would, without a context, and leaves nothing
+     * behind. ferry_config() is good. It may take a second. Optional. */
+    void (*survey)(struct ferry_survey *survey);
 };
 
 struct ferry_transport {

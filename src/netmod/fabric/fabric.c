@@ -312,4 +312,5 @@ const struct ferry_transport_ops ferry_fabric_ops = {
     .housekeep = fabric_housekeep,
     .flushed = fabric_flushed,
     .describe = fabric_describe,
+    .survey = ferry_fabric_survey,
 };

@@ -160,6 +160,11 @@ void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint);
 struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint);
 void ferry_fabric_free_buffers(struct ferry_fabric *fabric);
 
+/* ---- survey.c ---- */
+
+/* ferry_transport_ops.survey */
+void ferry_fabric_survey(struct ferry_survey *survey);
+
 /* ---- self.c: a process that is its own peer ---- */
 
 int ferry_self_send(struct ferry_fabric_endpoint *endpoint, const struct ferry_head *head,

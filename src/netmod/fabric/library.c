@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define SONAME "libfabric.so.1"
 #define API FI_VERSION(1, 11)
@@ -25,6 +26,7 @@ static struct {
     __typeof__(fi_dupinfo) *dupinfo;
     __typeof__(fi_fabric) *fabric;
     __typeof__(fi_strerror) *strerror;
+    __typeof__(fi_version) *version; /* for people only */
 } fi;
 
 const char *ferry_library_error(int error)
@@ -57,6 +59,7 @@ static int find_functions(struct ferry_library *library)
     *(void **) &fi.fabric = dlsym(handle, "fi_fabric");
     *(void **) &fi.strerror = dlsym(handle, "fi_strerror");
     *(void **) &fi.getinfo = dlsym(handle, "fi_getinfo");
+    *(void **) &fi.version = dlsym(handle, "fi_version");
     if (!fi.freeinfo || !fi.dupinfo || !fi.fabric || !fi.strerror || !fi.getinfo)
         return fail(library, SONAME, "functions are missing");
     return 0;
@@ -168,6 +171,25 @@ int ferry_library_open(struct ferry_library *library, const char *provider)
     error = pthread_create(&library->thread, NULL, load, library);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return -error;
+}
+
+void ferry_library_await(struct ferry_library *library)
+{
+    while (atomic_load_explicit(&library->state, memory_order_acquire) == FERRY_LIBRARY_LOADING)
+        usleep(1000);
+}
+
+void ferry_library_describe(char *version, size_t version_room, char *providers,
+                            size_t provider_room)
+{
+    uint32_t number;
+
+    version[0] = providers[0] = 0;
+    if (!fi.version || !fi.getinfo || !fi.dupinfo || !fi.freeinfo)
+        return;
+    number = fi.version();
+    snprintf(version, version_room, "%u.%u", FI_MAJOR(number), FI_MINOR(number));
+    list_providers(providers, provider_room);
 }
 
 void ferry_library_close(struct ferry_library *library)

@@ -41,6 +41,11 @@ struct ferry_library {
 
 /* Begins to load. Errors: -EAGAIN no thread, or another negative errno. */
 int ferry_library_open(struct ferry_library *library, const char *provider);
+/* Waits until it is loaded, or has failed. */
+void ferry_library_await(struct ferry_library *library);
+/* For people, once it is: its version and the names of the providers that would do. "" where it can't be loaded. */
+void ferry_library_describe(char *version, size_t version_room, char *providers,
+                            size_t provider_room);
 /* Endpoints were closed before. */
 void ferry_library_close(struct ferry_library *library);
 

@@ -427,4 +427,5 @@ const struct ferry_transport_ops ferry_shm_ops = {
     .crowded = ferry_shm_crowded,
     .housekeep = shm_housekeep,
     .describe = shm_describe,
+    .survey = ferry_shm_survey,
 };

@@ -154,6 +154,11 @@ void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds);
 void ferry_shm_rouse(struct ferry_transport *transport);
 bool ferry_shm_crowded(struct ferry_transport *transport);
 
+/* ---- survey.c ---- */
+
+/* ferry_transport_ops.survey */
+void ferry_shm_survey(struct ferry_survey *survey);
+
 /* ---- copy.c: single copies ---- */
 
 void ferry_copier_init(struct ferry_copier *copier);

@@ -1,0 +1,71 @@
+/*
+ * What each transport would use here.
+ */
+#include "ferry_info.h"
+
+#include "config.h"
+#include "list.h"
+#include "survey.h"
+#include "transport.h"
+
+#include <string.h>
+
+#define LABEL "  %-18s"
+
+static const struct ferry_transport_ops *find(const char *name)
+{
+    for (unsigned i = 0; ferry_transports[i] != NULL; i++)
+        if (strcmp(ferry_transports[i]->name, name) == 0)
+            return ferry_transports[i];
+    return NULL;
+}
+
+/* All transports that Ferry has, built in or not. */
+static const char *all_names(void)
+{
+    for (size_t i = 0; i < ferry_config_row_count; i++)
+        if (strcmp(ferry_config_rows[i].name, "FERRY_TRANSPORTS") == 0)
+            return ferry_config_rows[i].allowed;
+    return "";
+}
+
+static bool show(const char *name, FILE *out)
+{
+    const struct ferry_transport_ops *ops = find(name);
+    struct ferry_survey survey = {0};
+
+    if (!ferry_list_has(ferry_config()->transports, name))
+        ferry_survey_fail(&survey, "let FERRY_TRANSPORTS name it, too",
+                          "FERRY_TRANSPORTS=%s leaves it out", ferry_config()->transports);
+    else if (ops == NULL || ops->survey == NULL)
+        ferry_survey_fail(&survey, "build Ferry where libfabric's headers are",
+                          "it was not built in");
+    else
+        ops->survey(&survey);
+    fprintf(out, "%s: %s\n", name, survey.usable ? "usable" : "not usable");
+    if (!survey.usable) {
+        fprintf(out, LABEL "%s\n", "why", survey.why);
+        fprintf(out, LABEL "%s\n", "what would help", survey.help);
+    }
+    for (unsigned i = 0; i < survey.count; i++)
+        fprintf(out, LABEL "%s%s\n", survey.facts[i].label,
+                strlen(survey.facts[i].label) < 18 ? "" : "  ", survey.facts[i].text);
+    return survey.usable;
+}
+
+int ferry_info_transports(FILE *out)
+{
+    const char *cursor = all_names();
+    bool any = false, first = true;
+    char name[32];
+
+    if (ferry_config() == NULL)
+        return 1;
+    for (; ferry_list_next(&cursor, name, sizeof(name)); first = false) {
+        if (!first)
+            putc('\n', out);
+        fflush(out);
+        any |= show(name, out);
+    }
+    return any ? 0 : 1;
+}
