@@ -131,6 +131,14 @@ static bool is_virtual_bus(const char *bus)
     return false;
 }
 
+/* A part of a device that is none of PCI's: the kernel names it after its driver, such as mlx5_core.sf.2. */
+static void make_subfunction(struct ferry_bus_place *bus)
+{
+    bus->function = FERRY_FUNCTION_VIRTUAL;
+    bus->by_id = false;
+    bus->functions = 0;
+}
+
 void ferry_bus_find(const char *root, const char *folder, struct ferry_bus_place *bus)
 {
     char device[FERRY_SYS_PATH], above[FERRY_SYS_PATH], kind[32];
@@ -150,10 +158,11 @@ void ferry_bus_find(const char *root, const char *folder, struct ferry_bus_place
     if (!is_virtual_bus(kind)) {
         /* A part of a PCI device that has several, such as irdma's on the bus "auxiliary". */
         ferry_sys_link(root, above, "subsystem", kind, sizeof(kind));
+        bus->function = FERRY_FUNCTION_PHYSICAL;
         if (strcmp(kind, "pci") == 0)
             find_on_pci(root, above, bus);
-        else
-            bus->function = FERRY_FUNCTION_PHYSICAL;
+        if (strstr(bus->address, ".sf.") != NULL)
+            make_subfunction(bus);
         return;
     }
     ferry_sys_link(root, above, "subsystem", kind, sizeof(kind));

@@ -244,6 +244,21 @@ static void irdma(void **state)
            "    link            up, 25000 Mbit/s, packets of 9000 bytes\n" NO_MEMORY);
 }
 
+static void subfunction(void **state)
+{
+    put_pci("0000:08:00.0", "0x15b3 0xa2d6", "mlx5_core");
+    put("/sys/devices/pci/0000:08:00.0/sriov_numvfs", "4\n");
+    link_in("/sys/devices/pci/0000:08:00.0/mlx5_core.sf.2", "subsystem", "../../../../bus/",
+            "auxiliary");
+    link_in("/sys/devices/pci/0000:08:00.0/mlx5_core.sf.2", "driver",
+            "../../../../bus/auxiliary/drivers/", "mlx5_core.sf");
+    put_class("net", "enp8s0f0s88", "pci/0000:08:00.0/mlx5_core.sf.2");
+    expect(NO_RDMA
+           "\nNetwork devices\n"
+           "  enp8s0f0s88       virtual function (mlx5_core.sf.2, 15b3:a2d6, mlx5_core.sf)\n"
+           "    link            state not known\n" NO_MEMORY);
+}
+
 /* Some kernels hang Soft-RoCE below the hardware of its network device, others don't. */
 static void soft_roce_on_an_igb_function(void **state)
 {
@@ -429,6 +444,7 @@ int main(void)
         in_scene(mlx5_on_azure),
         in_scene(efa),
         in_scene(irdma),
+        in_scene(subfunction),
         in_scene(soft_roce_on_an_igb_function),
         in_scene(virtio_bridge_and_veth),
         in_scene(shared_memory),
