@@ -14,6 +14,9 @@
 
 /* ---- Reading ---- */
 
+/* Whatever a directory holds, it is left after so many names. */
+#define LOOKS_MAX 16384
+
 static int by_name(const void *a, const void *b)
 {
     return strverscmp(a, b);
@@ -31,8 +34,9 @@ void ferry_entries_list(const char *root, const char *path, struct ferry_entries
     if (dir == NULL)
         return;
     entries->names = calloc(FERRY_ENTRIES_MAX, sizeof(*entries->names));
-    while (entries->names != NULL && entries->count < FERRY_ENTRIES_MAX &&
-           (entry = readdir(dir)) != NULL)
+    for (unsigned i = 0; entries->names != NULL && i < LOOKS_MAX &&
+                         entries->count < FERRY_ENTRIES_MAX && (entry = readdir(dir)) != NULL;
+         i++)
         if (entry->d_name[0] != '.' && strlen(entry->d_name) < FERRY_NAME_ROOM)
             strcpy(entries->names[entries->count++], entry->d_name);
     closedir(dir);
