@@ -134,6 +134,10 @@ steps() {
     passes job a,b -n 5 "$programs/steps"
     passes job a,b -n 3 "$programs/steps" threads
     passes job a,b,c -n 4 "$programs/steps"
+    # The first rank is alone on its node, and the last one.
+    passes job c,a,b -n 3 "$programs/steps"
+    passes job c,a,b -n 3 "$programs/collectives"
+    passes job a,b,c -n 3 "$programs/collectives"
     nothing_left a b c
 }
 

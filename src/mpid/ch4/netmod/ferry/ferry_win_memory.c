@@ -123,8 +123,8 @@ static int take_memory(MPIR_Win *win)
 static const char *explain(int error)
 {
     if (error == -ENOSPC || error == -ENOMEM)
-        return "there is not so much memory: the machine's, what the container may use, or that of "
-               "the directory named in FERRY_DIR where FERRY_SEGMENT is file";
+        return "there is not so much memory: the machine's, what the container may use, what files "
+               "may have (ulimit -f), or that of the directory where FERRY_SEGMENT is file";
     return strerror(-error);
 }
 
