@@ -10,6 +10,9 @@
 #define FLUSH_NOTICE 10
 #define FLUSH_MAX 120
 
+/* For how long last words may be on their way. */
+#define LAST_WORDS_NS 200000000
+
 MPIDI_FERRY_global_t MPIDI_FERRY_global;
 
 /* An address as it goes over PMI: of a fixed size, whatever the version. */
@@ -48,7 +51,11 @@ static void peer_lost(void *user, ferry_peer_t *peer, int error, const char *why
                  (int) MPIDIU_GPID_GET_LPID(name - 1), why);
     else
         snprintf(message, sizeof message, "ferry: a process of another job is lost: %s", why);
-    MPID_Abort(MPIR_Process.comm_world, MPI_SUCCESS, 1, message);
+    /* The launcher kills all as soon as it hears of an abort, and what they said is lost that is still on its way,
+     * through a container's engine, say. */
+    MPL_error_printf("%s\n", message);
+    nanosleep(&(struct timespec){.tv_nsec = LAST_WORDS_NS}, NULL);
+    MPID_Abort(MPIR_Process.comm_world, MPI_SUCCESS, 1, "a process of the job is lost");
 }
 
 /* ---- The last barrier: nobody leaves before all are through ----
