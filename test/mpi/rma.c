@@ -202,6 +202,45 @@ static void general(MPI_Win window, long *base)
     MPI_Barrier(MPI_COMM_WORLD);
 }
 
+/* Ranks of the same or of the other parity (which: 0 even, 1 odd). */
+static MPI_Group every_other(MPI_Group world, int which)
+{
+    MPI_Group group;
+    MPI_Group_range_incl(world, 1, (int[][3]){{which, check_size - 1, 2}}, &group);
+    return group;
+}
+
+/* Groups that change from one epoch to the next, without a barrier between: who is ahead posts for the next while
+ * others still wait for posts of this one. */
+static void groups_in_turn(MPI_Win window, long *base)
+{
+    MPI_Group world, groups[2];
+    MPI_Comm_group(MPI_COMM_WORLD, &world);
+    for (int i = 0; i < 2; i++)
+        groups[i] = every_other(world, i);
+    for (int round = 0; round < 50; round++) {
+        int which = (check_rank + round) % 2;
+        long value = round * 100 + check_rank;
+        if (check_rank % 2 == 0 && which == 1) {
+            MPI_Win_start(groups[which], 0, window);
+            MPI_Win_post(groups[which], 0, window);
+        } else {
+            MPI_Win_post(groups[which], 0, window);
+            MPI_Win_start(groups[which], 0, window);
+        }
+        for (int i = which; i < check_size; i += 2)
+            MPI_Put(&value, 1, MPI_LONG, i, check_rank, 1, MPI_LONG, window);
+        MPI_Win_complete(window);
+        MPI_Win_wait(window);
+        for (int i = which; i < check_size; i += 2)
+            CHECK(base[i] == round * 100 + i, "round %d: %ld from %d", round, base[i], i);
+    }
+    for (int i = 0; i < 2; i++)
+        MPI_Group_free(&groups[i]);
+    MPI_Group_free(&world);
+    MPI_Barrier(MPI_COMM_WORLD);
+}
+
 static void dynamic(void)
 {
     enum { COUNT = 50000 };
@@ -230,6 +269,7 @@ static void whole(MPI_Win window, long *base, const char *kind)
     fences(window, base, kind);
     locks(window, base);
     general(window, base);
+    groups_in_turn(window, base);
     atomics(window, base);
     MPI_Win_free(&window);
 }

@@ -34,7 +34,8 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_type.c \
                       src/mpid/ch4/netmod/ferry/ferry_view.c \
                       src/mpid/ch4/netmod/ferry/ferry_win.c \
-                      src/mpid/ch4/netmod/ferry/ferry_win_memory.c
+                      src/mpid/ch4/netmod/ferry/ferry_win_memory.c \
+                      src/mpid/ch4/netmod/ferry/ferry_win_start.c
 
 errnames_txt_files += src/mpid/ch4/netmod/ferry/errnames.txt
 

@@ -1,7 +1,7 @@
 /*
  * MPI_Init and MPI_Finalize.
  */
-#include "ferry_impl.h"
+#include "ferry_win.h"
 
 #include <sys/random.h>
 
@@ -167,6 +167,10 @@ int MPIDI_FERRY_init_local(int *tag_bits)
 
     /* One context serves all threads. */
     MPIDI_global.n_vcis = 1;
+
+#ifndef MPIDI_ENABLE_AM_ONLY
+    MPIDIG_am_reg_cb(MPIDIG_WIN_POST, NULL, MPIDI_FERRY_posted);
+#endif
 
     *tag_bits = MPIDI_FERRY_TAG_BITS;
     MPIR_ERR_CHKANDJUMP1((uint64_t) MPIR_Process.size > MPIDI_FERRY_MASK(MPIDI_FERRY_RANK_BITS),

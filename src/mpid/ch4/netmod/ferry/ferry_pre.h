@@ -50,11 +50,12 @@ typedef struct MPIDI_FERRY_comm {
     uint8_t calls;                 /* that a team could have served, before there was one */
 } MPIDI_FERRY_comm_t;
 
-/* Of a window whose memory was allocated with it. */
+/* Of a window; what memory was allocated with it, if any. */
 typedef struct MPIDI_FERRY_win {
     uint64_t name; /* of memory that the processes of this node share */
     void *memory;  /* where that is mapped, or NULL */
     MPI_Aint length;
+    bool *has_posted; /* by rank: an MPI_Win_post for which no MPI_Win_start has waited yet */
 } MPIDI_FERRY_win_t;
 
 /* Nothing is kept in these. */

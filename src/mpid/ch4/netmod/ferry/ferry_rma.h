@@ -1,14 +1,15 @@
 /*
  * Puts and gets between processes that share a window's memory are copies; all other one-sided operations are those of
- * MPICH's generic layer, in which the target's process does them.
+ * MPICH's generic layer, in which the target's process does them. MPI_Win_start waits in a way of its own.
  */
 #ifndef FERRY_RMA_H_INCLUDED
 #define FERRY_RMA_H_INCLUDED
 
-#include "ferry_impl.h"
+#include "ferry_win.h"
 
 #define MPIDI_NM_mpi_put MPIDI_FERRY_generic_put
 #define MPIDI_NM_mpi_get MPIDI_FERRY_generic_get
+#define MPIDI_NM_mpi_win_start MPIDI_FERRY_generic_win_start
 #define MPIDI_NM_mpi_win_flush MPIDI_FERRY_generic_win_flush
 #define MPIDI_NM_mpi_win_flush_local MPIDI_FERRY_generic_win_flush_local
 #define MPIDI_NM_mpi_win_flush_all MPIDI_FERRY_generic_win_flush_all
@@ -16,6 +17,7 @@
 #include "netmod_am_fallback_rma.h"
 #undef MPIDI_NM_mpi_put
 #undef MPIDI_NM_mpi_get
+#undef MPIDI_NM_mpi_win_start
 #undef MPIDI_NM_mpi_win_flush
 #undef MPIDI_NM_mpi_win_flush_local
 #undef MPIDI_NM_mpi_win_flush_all
@@ -118,6 +120,11 @@ fn_exit:
     return mpi_errno;
 fn_fail:
     goto fn_exit;
+}
+
+MPL_STATIC_INLINE_PREFIX int MPIDI_NM_mpi_win_start(MPIR_Group *group, int assert, MPIR_Win *win)
+{
+    return MPIDI_FERRY_win_start(group, assert, win);
 }
 
 /* Flushes make progress once though all is done: programs that look for a word in a window flush again and again. */

@@ -67,11 +67,21 @@ int MPIDI_FERRY_mpi_win_get_info(MPIR_Win *win, MPIR_Info **info)
 
 /* ---- What the generic layer calls back for ---- */
 
-/* One context, one lock. */
 static int adopt(MPIR_Win *win)
 {
+    int mpi_errno = MPI_SUCCESS;
+
+    /* One context, one lock. */
     MPIDI_WIN(win, am_vci) = 0;
-    return MPI_SUCCESS;
+    MPIDI_FERRY_WIN(win) = (MPIDI_FERRY_win_t){
+        .has_posted = MPL_calloc(win->comm_ptr->local_size, sizeof(bool), MPL_MEM_RMA)};
+    MPIR_ERR_CHKANDJUMP(MPIDI_FERRY_WIN(win).has_posted == NULL, mpi_errno, MPI_ERR_NO_MEM,
+                        "**nomem");
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
 }
 
 int MPIDI_FERRY_mpi_win_create_hook(MPIR_Win *win)
@@ -107,5 +117,6 @@ int MPIDI_FERRY_mpi_win_detach_hook(MPIR_Win *win, const void *base)
 int MPIDI_FERRY_mpi_win_free_hook(MPIR_Win *win)
 {
     MPIDI_FERRY_win_release(win);
+    MPL_free(MPIDI_FERRY_WIN(win).has_posted);
     return MPI_SUCCESS;
 }

@@ -139,7 +139,6 @@ int MPIDI_FERRY_win_allocate(MPI_Aint size, int disp_unit, MPIR_Info *info, MPIR
     MPIR_ERR_CHECK(mpi_errno);
     win = *win_ptr;
     win->create_flavor = flavor;
-    MPIDI_FERRY_WIN(win) = (MPIDI_FERRY_win_t){0};
     MPIDIG_WIN(win, info_args).alloc_shm = !info_says_no(info, "alloc_shm");
     /* Nobody leaves before all have their memory. */
     error = agree(win->comm_ptr, take_memory(win));
