@@ -293,6 +293,19 @@ uint32_t ferry_team_step(ferry_team_t *team);
  * ferry_progress(), not to be called from a callback. Errors: -ECONNRESET one of them was lost. */
 int ferry_team_await(ferry_team_t *team, uint32_t member, uint32_t steps);
 
+/* ---- What was sent ---- */
+
+typedef struct ferry_traffic {
+    const char *
+        transport; /* by which the peer is reached: "shm", "fabric", or "self" for the process itself, however
+                              that is done; NULL: not reached yet */
+    uint64_t messages, bytes; /* sent to it since ferry_open(); bytes of data, without headers */
+} ferry_traffic_t;
+
+/* Counted when posted: what was sent by ferry_send(), ferry_send_small() and ferry_am_send(). A put or a get is two
+ * active messages: what is asked, which holds the data of a put, and the answer, which holds that of a get. */
+void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic);
+
 /* ---- Configuration ---- */
 
 typedef struct ferry_variable {

@@ -78,7 +78,10 @@ int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t he
     if (length == 0) {
         result = ferry_answer(endpoint, FERRY_PKT_AM, word_of(id, header_length), header,
                               header_length);
-        return result ? result : 1;
+        if (result)
+            return result;
+        ferry_count(&endpoint->core.sent, 0);
+        return 1;
     }
     op = ferry_op(request, struct ferry_send_op);
     *op = (struct ferry_send_op){
@@ -94,7 +97,9 @@ int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t he
     if (length + header_length > endpoint->packet_max && ferry_offer_init(op))
         return -ENOMEM;
     result = post_with_header(op, header);
-    if (result < 0 && op->handle)
+    if (result >= 0)
+        ferry_count(&endpoint->core.sent, length);
+    else if (op->handle)
         ferry_handle_free(&peer->context->handles, op->handle);
     return result;
 }

@@ -41,6 +41,7 @@ struct ferry_peer {
     int rank; /* among those that started together, or -1 */
     int error;
     bool said; /* to the user, that it is lost */
+    bool anew; /* its endpoint is of no use any more: it may have another */
     uint8_t nonce[16], key[FERRY_KEY_SIZE];
     /* The part of its address by which nodes are found; until settle */
     uint8_t *near_part;
@@ -246,6 +247,12 @@ static inline struct ferry_endpoint *ferry_peer_endpoint(ferry_peer_t *peer)
 }
 
 void ferry_peers_free(ferry_context_t *context);
+
+static inline void ferry_count(struct ferry_volume *volume, size_t bytes)
+{
+    volume->messages++;
+    volume->bytes += bytes;
+}
 
 /* ---- node.c ---- */
 

@@ -156,13 +156,13 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
 }
 
 /* A process of another job that was lost may be reachable by a new invitation: an old one may have been
- * withdrawn. The endpoint that ended stays with its transport. */
+ * withdrawn. */
 static void invited_again(ferry_peer_t *peer, const uint8_t key[FERRY_KEY_SIZE])
 {
     if (peer->error && !ferry_proof_equal(peer->key, key)) {
         peer->error = 0;
         peer->said = false;
-        peer->endpoint = NULL;
+        peer->anew = true;
     }
     memcpy(peer->key, key, sizeof(peer->key));
 }
@@ -243,6 +243,17 @@ bool ferry_needs_fabric(ferry_context_t *context)
 
 /* ---- Using ---- */
 
+/* The endpoint that ended stays with its transport. */
+static void replace_endpoint(ferry_peer_t *peer, struct ferry_endpoint *endpoint)
+{
+    if (peer->endpoint) {
+        endpoint->core.sent = peer->endpoint->core.sent;
+        endpoint->core.unexpected = peer->endpoint->core.unexpected;
+    }
+    peer->endpoint = endpoint;
+    peer->anew = false;
+}
+
 struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
 {
     struct ferry_endpoint *endpoint = NULL;
@@ -250,7 +261,7 @@ struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
 
     if (peer->error)
         return NULL;
-    if (peer->endpoint)
+    if (peer->endpoint && !peer->anew)
         return peer->endpoint;
     error = peer->transport ? peer->transport->ops->connect(peer->transport, peer, &endpoint)
                             : -EHOSTUNREACH;
@@ -260,7 +271,7 @@ struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
         peer->context->unsaid = true;
         return NULL;
     }
-    peer->endpoint = endpoint;
+    replace_endpoint(peer, endpoint);
     return endpoint;
 }
 
@@ -275,6 +286,21 @@ void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room)
         peer->transport->ops->describe(peer->transport, peer, text, room);
     else
         snprintf(text, room, "not reached");
+}
+
+static bool is_oneself(const ferry_peer_t *peer)
+{
+    return !memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce));
+}
+
+void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic)
+{
+    struct ferry_volume none = {0};
+    const struct ferry_volume *sent = peer->endpoint ? &peer->endpoint->core.sent : &none;
+
+    *traffic = (ferry_traffic_t){.messages = sent->messages, .bytes = sent->bytes};
+    if (peer->transport)
+        traffic->transport = is_oneself(peer) ? "self" : peer->transport->ops->name;
 }
 
 bool ferry_peer_is_near(ferry_peer_t *peer)

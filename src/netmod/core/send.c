@@ -129,13 +129,17 @@ int ferry_offer_init(struct ferry_send_op *op)
 int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length)
 {
     struct ferry_endpoint *endpoint = peer->endpoint;
+    int error;
 
     if (unlikely(!endpoint || endpoint->core.first || length > endpoint->chunk ||
                  !endpoint->ops->send_eager || endpoint->core.lost ||
                  (endpoint->held && length > FERRY_TINY)))
         return -EAGAIN;
     ferry_acts(peer->context);
-    return endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
+    error = endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
+    if (likely(!error))
+        ferry_count(&endpoint->core.sent, length);
+    return error;
 }
 
 int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length,
@@ -170,7 +174,9 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
                                : push_pieces;
     }
     result = ferry_post(endpoint, &op->pending);
-    if (result < 0 && op->handle)
+    if (result >= 0)
+        ferry_count(&endpoint->core.sent, length);
+    else if (op->handle)
         ferry_handle_free(&peer->context->handles, op->handle);
     return result;
 }

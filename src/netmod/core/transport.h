@@ -136,6 +136,10 @@ struct ferry_transport {
 
 struct ferry_pending;
 
+struct ferry_volume {
+    uint64_t messages, bytes;
+};
+
 struct ferry_endpoint {
     const struct ferry_transport_ops *ops;
     struct ferry_transport *transport;
@@ -150,11 +154,12 @@ struct ferry_endpoint {
     /* The core's own; zeroed by the transport. */
     struct {
         struct ferry_pending *first, *last; /* messages and answers that wait, in order */
-        struct ferry_pending *streams;      /* large messages on their way, served in turn */
-        struct ferry_message *assembly;     /* what NEXT packets belong to */
-        struct ferry_endpoint *next_busy;   /* the context's list of endpoints with work */
-        size_t unexpected;                  /* bytes from it that wait for a receive */
+        struct ferry_volume sent;           /* beside what every send looks at */
         bool busy, lost, holding;
+        struct ferry_pending *streams;    /* large messages on their way, served in turn */
+        struct ferry_message *assembly;   /* what NEXT packets belong to */
+        struct ferry_endpoint *next_busy; /* the context's list of endpoints with work */
+        size_t unexpected;                /* bytes from it that wait for a receive */
     } core;
 };
 
