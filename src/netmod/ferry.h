@@ -306,6 +306,18 @@ typedef struct ferry_traffic {
  * active messages: what is asked, which holds the data of a put, and the answer, which holds that of a get. */
 void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic);
 
+/* ---- The job's map: a picture of where each process sits, and which way what it sent took ---- */
+
+/* Whether FERRY_MAP names a file to draw. If its name has no known ending, says so to the user. */
+bool ferry_job_wants_map(void);
+
+/* What this process has to tell of itself, of length bytes; to be freed by the caller. NULL: no memory. */
+char *ferry_job_entry(ferry_context_t *context, size_t *length);
+
+/* Draws what count processes told, by rank, into the file that FERRY_MAP names; NULL among them: nothing is known.
+ * Errors, which the user was told: that the file can't be written, negative errno. */
+int ferry_job_draw(char *const *entries, const size_t *lengths, uint32_t count);
+
 /* ---- Configuration ---- */
 
 typedef struct ferry_variable {

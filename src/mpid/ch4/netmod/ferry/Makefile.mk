@@ -7,6 +7,7 @@ noinst_HEADERS     += src/mpid/ch4/netmod/ferry/netmod_inline.h \
                       src/mpid/ch4/netmod/ferry/ferry_coll.h \
                       src/mpid/ch4/netmod/ferry/ferry_compat.h \
                       src/mpid/ch4/netmod/ferry/ferry_impl.h \
+                      src/mpid/ch4/netmod/ferry/ferry_map.h \
                       src/mpid/ch4/netmod/ferry/ferry_pre.h \
                       src/mpid/ch4/netmod/ferry/ferry_probe.h \
                       src/mpid/ch4/netmod/ferry/ferry_proc.h \
@@ -25,6 +26,7 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_first.c \
                       src/mpid/ch4/netmod/ferry/ferry_handle.c \
                       src/mpid/ch4/netmod/ferry/ferry_init.c \
+                      src/mpid/ch4/netmod/ferry/ferry_map.c \
                       src/mpid/ch4/netmod/ferry/ferry_node.c \
                       src/mpid/ch4/netmod/ferry/ferry_part.c \
                       src/mpid/ch4/netmod/ferry/ferry_progress.c \

@@ -147,6 +147,7 @@ enum {
     MPIDI_FERRY_AM_UPID_TELL,
     MPIDI_FERRY_AM_WITHDRAW, /* ferry_first.c */
     MPIDI_FERRY_AM_LAST,     /* ferry_init.c */
+    MPIDI_FERRY_AM_MAP,      /* ferry_map.c */
 };
 
 /* In front of the headers of MPICH's layer. */

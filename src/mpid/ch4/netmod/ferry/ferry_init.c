@@ -1,6 +1,7 @@
 /*
  * MPI_Init and MPI_Finalize.
  */
+#include "ferry_map.h"
 #include "ferry_win.h"
 
 #include <sys/random.h>
@@ -18,7 +19,8 @@ MPIDI_FERRY_global_t MPIDI_FERRY_global;
 /* An address as it goes over PMI: of a fixed size, whatever the version. */
 struct card {
     uint8_t length;
-    uint8_t address[127];
+    uint8_t wants_map; /* rank 0's: whether FERRY_MAP names a file there */
+    uint8_t address[126];
 };
 
 _Static_assert(sizeof(((struct card *) 0)->address) >= FERRY_ADDRESS_MAX, "an address fits");
@@ -119,8 +121,9 @@ fn_fail:
     goto fn_exit;
 }
 
-/* Tells all processes of the job the address of each, and Ferry all addresses. */
-static int exchange(void)
+/* Tells all processes of the job the address of each, and Ferry all addresses; and, from
+ * rank 0, whether it wants a map. */
+static int exchange(bool *wants_map)
 {
     int mpi_errno = MPI_SUCCESS;
     int size = MPIR_Process.size;
@@ -131,6 +134,7 @@ static int exchange(void)
 
     struct card own = {0};
     own.length = (uint8_t) ferry_address(MPIDI_FERRY_global.context, own.address);
+    own.wants_map = *wants_map;
     if (size > 1) {
         mpi_errno = MPIR_pmi_allgather(&own, sizeof own, cards, sizeof *cards, MPIR_PMI_DOMAIN_ALL);
         MPIR_ERR_CHECK(mpi_errno);
@@ -141,6 +145,7 @@ static int exchange(void)
 #endif
     }
     cards[MPIR_Process.rank] = own;
+    *wants_map = cards[0].wants_map != 0;
 
     for (int rank = 0; rank < size; rank++) {
         ferry_peer_t *peer;
@@ -189,6 +194,7 @@ int MPIDI_FERRY_init_world(void)
     MPIDI_FERRY_global_t *global = &MPIDI_FERRY_global;
     ferry_context_t *context = NULL;
     bool threads = MPIR_ThreadInfo.thread_provided == MPI_THREAD_MULTIPLE;
+    bool wants_map = MPIR_Process.rank == 0 && !MPIR_Process.has_parent;
     int ret;
 
     ferry_params_t params = {
@@ -216,7 +222,8 @@ int MPIDI_FERRY_init_world(void)
     global->leaving = false;
     global->context = context;
 
-    mpi_errno = exchange();
+    wants_map = wants_map && ferry_job_wants_map();
+    mpi_errno = exchange(&wants_map);
     MPIR_ERR_CHECK(mpi_errno);
     ret = ferry_settle(context);
     bool more = ret == 1;
@@ -225,9 +232,11 @@ int MPIDI_FERRY_init_world(void)
     MPIR_ERR_CHKANDJUMP1(ret < 0, mpi_errno, MPI_ERR_OTHER, "**ferryinit", "**ferryinit %s",
                          explain(ret));
     if (more) {
-        mpi_errno = exchange();
+        mpi_errno = exchange(&wants_map);
         MPIR_ERR_CHECK(mpi_errno);
     }
+    mpi_errno = MPIDI_FERRY_map_init(wants_map);
+    MPIR_ERR_CHECK(mpi_errno);
     mpi_errno = MPIDI_FERRY_nodes_tell();
     MPIR_ERR_CHECK(mpi_errno);
 
@@ -269,6 +278,8 @@ int MPIDI_FERRY_mpi_finalize_hook(void)
         goto fn_exit;
 
     flush();
+    mpi_errno = MPIDI_FERRY_map_finalize();
+    MPIR_ERR_CHECK(mpi_errno);
     mpi_errno = last_barrier();
     MPIR_ERR_CHECK(mpi_errno);
     flush();
