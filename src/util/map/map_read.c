@@ -72,7 +72,7 @@ struct reading {
     size_t room; /* for pairs */
 };
 
-/* The map's letter for a way; '-' where it has no room for one more. */
+/* The map's letter for a way; '-' where it has no name, or the map no room for one more. */
 static char letter_for(struct ferry_map *map, const char *name)
 {
     unsigned i;
@@ -80,7 +80,7 @@ static char letter_for(struct ferry_map *map, const char *name)
     for (i = 0; i < map->way_count; i++)
         if (strcmp(map->ways[i], name) == 0)
             return (char) ('a' + i);
-    if (i == FERRY_MAP_WAYS_MAX || strlen(name) >= sizeof(map->ways[0]))
+    if (i == FERRY_MAP_WAYS_MAX || name[0] == '\0' || strlen(name) >= sizeof(map->ways[0]))
         return '-';
     strcpy(map->ways[map->way_count++], name);
     return (char) ('a' + i);
