@@ -1,7 +1,7 @@
 /*
  * RDMA devices: /sys/class/infiniband, as Documentation/ABI/stable/sysfs-class-infiniband of Linux describes it.
  */
-#include "devices_parts.h"
+#include "parts.h"
 #include "peek.h"
 
 #include <arpa/inet.h>

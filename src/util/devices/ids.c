@@ -3,7 +3,7 @@
  * function. From the tables of PCI ids of the drivers named here in Linux (drivers/net, drivers/infiniband), whose
  * names are also those of the public list of PCI ids, https://pci-ids.ucw.cz. A list that ends with 0.
  */
-#include "devices_parts.h"
+#include "parts.h"
 
 #include <stddef.h>
 

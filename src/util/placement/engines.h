@@ -4,7 +4,7 @@
 #ifndef FERRY_PLACEMENT_ENGINES_H
 #define FERRY_PLACEMENT_ENGINES_H
 
-#include "placement_parts.h"
+#include "parts.h"
 
 /* Of those that are kin, a later one is the more precise answer. */
 enum ferry_engine {

@@ -1,8 +1,8 @@
 /*
  * Signs of container engines in the mounts of this process: proc_pid_mountinfo(5).
  */
+#include "engines.h"
 #include "peek.h"
-#include "placement_engines.h"
 
 #include <stdio.h>
 #include <string.h>

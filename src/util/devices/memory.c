@@ -1,7 +1,7 @@
 /*
  * Memory that comes as a device: ivshmem, which a hypervisor shares between VMs, and DAX.
  */
-#include "devices_parts.h"
+#include "parts.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * What lies under a device: its place on a bus, and whether it is a whole device or a part of one.
  */
-#include "devices_parts.h"
+#include "parts.h"
 #include "peek.h"
 
 #include <ctype.h>

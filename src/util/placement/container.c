@@ -1,8 +1,8 @@
 /*
  * Containers and pods: puts together what files, the environment, mounts and cgroups show.
  */
+#include "engines.h"
 #include "peek.h"
-#include "placement_engines.h"
 
 #include <stdio.h>
 #include <string.h>
