@@ -15,24 +15,39 @@
 static const char usage[] =
     "usage: ferry_info [option]\n"
     "Shows where it runs (machine, VM, container) and the limits that matter to messages.\n"
-    "  -j, --json        show that and the devices as JSON\n"
     "  -d, --devices     show RDMA and network devices, memory of other VMs, DAX\n"
     "  -t, --transports  show what each transport would use here, or why it can't be used\n"
     "  -c, --config      show the FERRY_* variables: value, its origin, what it means, default,\n"
     "                    what is allowed\n"
+    "  -j, --json        show as JSON: with some of -d, -t, -c only that, else all but -c\n"
     "  -v, --version     show the version\n"
     "  -h, --help        show this\n";
 
-static int show_here(bool json)
+static int show_here(void)
 {
     static struct ferry_info info;
 
     ferry_placement_here(&info.placement);
     ferry_limits_find("", &info.limits);
-    if (json)
-        ferry_devices_find("", &info.devices);
-    (json ? ferry_info_json : ferry_info_text)(&info, stdout);
+    ferry_info_text(&info, stdout);
     return 0;
+}
+
+/* Who asks for everything wants to know also where nothing can be used, so that is no failure then. */
+static int show_json(unsigned parts)
+{
+    const unsigned all = FERRY_PART_HERE | FERRY_PART_DEVICES | FERRY_PART_TRANSPORTS;
+    static struct ferry_info info;
+    int status;
+
+    if (parts == 0) {
+        ferry_placement_here(&info.placement);
+        ferry_limits_find("", &info.limits);
+    }
+    if (parts == 0 || parts & FERRY_PART_DEVICES)
+        ferry_devices_find("", &info.devices);
+    status = ferry_info_json(&info, parts != 0 ? parts : all, stdout);
+    return parts != 0 ? status : 0;
 }
 
 static int show_devices(void)
@@ -103,6 +118,21 @@ static int show_manual(void)
     return 0;
 }
 
+/* Which part of JSON an option asks for; 0: none. */
+static unsigned part_of(int option)
+{
+    switch (option) {
+    case 'd':
+        return FERRY_PART_DEVICES;
+    case 't':
+        return FERRY_PART_TRANSPORTS;
+    case 'c':
+        return FERRY_PART_CONFIG;
+    default:
+        return 0;
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
@@ -115,15 +145,31 @@ int main(int argc, char **argv)
         {"man", no_argument, NULL, 'm'}, /* for the build */
         {NULL, 0, NULL, 0},
     };
-    int option = getopt_long(argc, argv, "jdtcvh", options, NULL);
-    int status = 0;
+    unsigned parts = 0, count = 0;
+    bool json = false, others = false;
+    int option, what = 0, status = 0;
 
-    if (optind < argc)
-        option = '?'; /* nothing else is understood */
-    switch (option) {
-    case -1:
+    while ((option = getopt_long(argc, argv, "jdtcvh", options, NULL)) != -1) {
+        if (option == 'j') {
+            json = true;
+            continue;
+        }
+        what = option;
+        parts |= part_of(option);
+        others |= part_of(option) == 0;
+        count++;
+    }
+    /* Nothing but options is understood, and several only where all of them can be parts of one JSON. */
+    if (optind < argc || (json ? others : count > 1))
+        what = '?';
+    else if (json)
+        what = 'j';
+    switch (what) {
+    case 0:
+        status = show_here();
+        break;
     case 'j':
-        status = show_here(option == 'j');
+        status = show_json(parts);
         break;
     case 'd':
         status = show_devices();

@@ -3,6 +3,8 @@
  */
 #include "ferry_info.h"
 
+#include <errno.h>
+
 static const char *if_any(const char *text)
 {
     return text[0] != '\0' ? text : NULL;
@@ -74,6 +76,22 @@ static void put_port(struct ferry_json *json, const struct ferry_rdma_port *port
     ferry_json_close(json, '}');
 }
 
+static void put_verbs(struct ferry_json *json, const struct ferry_rdma *rdma)
+{
+    char path[64];
+
+    if (rdma->verbs[0] == '\0') {
+        ferry_json_null(json, "verbs");
+        return;
+    }
+    snprintf(path, sizeof(path), "/dev/infiniband/%s", rdma->verbs);
+    ferry_json_open(json, "verbs", '{');
+    ferry_json_text(json, "path", path);
+    ferry_json_bool(json, "exists", rdma->verbs_error != ENOENT);
+    ferry_json_bool(json, "may_be_opened", rdma->verbs_error == 0);
+    ferry_json_close(json, '}');
+}
+
 static void put_rdmas(struct ferry_json *json, const struct ferry_devices *devices)
 {
     ferry_json_open(json, "rdma", '[');
@@ -83,6 +101,7 @@ static void put_rdmas(struct ferry_json *json, const struct ferry_devices *devic
         ferry_json_open(json, NULL, '{');
         ferry_json_text(json, "name", rdma->name);
         ferry_json_text(json, "software", if_any(rdma->soft));
+        put_verbs(json, rdma);
         put_bus(json, &rdma->bus);
         ferry_json_open(json, "ports", '[');
         for (uint32_t k = 0; k < rdma->port_count; k++)

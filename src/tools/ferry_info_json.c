@@ -1,11 +1,13 @@
 /*
  * The same for programs.
  */
+#include "config.h"
 #include "ferry.h"
 #include "ferry_info.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *if_any(const char *text)
 {
@@ -103,15 +105,50 @@ static void put_calls(struct ferry_json *json)
     ferry_json_close(json, '}');
 }
 
-void ferry_info_json(const struct ferry_info *info, FILE *out)
+static int put_config(struct ferry_json *json)
+{
+    struct ferry_config config;
+    int errors = ferry_config_read(&config, environ, stderr);
+    char value[4096];
+
+    ferry_json_open(json, "config", '[');
+    for (size_t i = 0; i < ferry_config_row_count; i++) {
+        const struct ferry_config_row *row = &ferry_config_rows[i];
+
+        ferry_config_text(&config, row, value, sizeof(value));
+        ferry_json_open(json, NULL, '{');
+        ferry_json_text(json, "name", row->name);
+        ferry_json_text(json, "value", value);
+        ferry_json_text(json, "origin", ferry_config_origin(row, environ));
+        ferry_json_text(json, "default", row->default_text);
+        ferry_json_text(json, "allowed", if_any(row->allowed));
+        ferry_json_text(json, "unit", if_any(row->unit));
+        ferry_json_text(json, "help", row->help);
+        ferry_json_close(json, '}');
+    }
+    ferry_json_close(json, ']');
+    return errors != 0;
+}
+
+int ferry_info_json(const struct ferry_info *info, unsigned parts, FILE *out)
 {
     struct ferry_json json = {.out = out};
+    int status = 0;
 
     ferry_json_open(&json, NULL, '{');
     ferry_json_text(&json, "version", FERRY_VERSION_STRING);
-    put_placement(&json, &info->placement);
-    put_limits(&json, &info->limits);
-    ferry_info_devices(&json, &info->devices);
-    put_calls(&json);
+    if (parts & FERRY_PART_HERE) {
+        put_placement(&json, &info->placement);
+        put_limits(&json, &info->limits);
+    }
+    if (parts & FERRY_PART_DEVICES)
+        ferry_info_devices(&json, &info->devices);
+    if (parts & FERRY_PART_CONFIG)
+        status |= put_config(&json);
+    if (parts & FERRY_PART_TRANSPORTS)
+        status |= ferry_info_transports_json(&json);
+    if (parts & FERRY_PART_HERE)
+        put_calls(&json);
     ferry_json_close(&json, '}');
+    return status;
 }

@@ -338,7 +338,7 @@ static void print_help(const char *help, FILE *out)
 }
 
 /* A wrong value in the environment leaves the default. */
-static const char *origin_of(const struct ferry_config_row *row, char *const *environment)
+const char *ferry_config_origin(const struct ferry_config_row *row, char *const *environment)
 {
     size_t length = strlen(row->name);
     const char *origin = "default";
@@ -365,7 +365,7 @@ void ferry_config_print(const struct ferry_config *config, char *const *environm
         ferry_config_text(config, row, text, sizeof(text));
         fprintf(out, "%s=%s\n", row->name, text);
         print_help(row->help, out);
-        fprintf(out, "    origin: %s\n", origin_of(row, environment));
+        fprintf(out, "    origin: %s\n", ferry_config_origin(row, environment));
         fprintf(out, "    default: %s", row->default_text[0] != '\0' ? row->default_text : "empty");
         if (row->allowed[0] != '\0')
             fprintf(out, "; allowed: %s", row->allowed);

@@ -61,6 +61,9 @@ int ferry_config_read(struct ferry_config *config, char **environment, FILE *out
  * environment: what config was read from. */
 void ferry_config_print(const struct ferry_config *config, char *const *environment, FILE *out);
 
+/* Where the value of a row comes from, in some words: "environment". */
+const char *ferry_config_origin(const struct ferry_config_row *row, char *const *environment);
+
 /* Writes the present value of a row as text that ferry_config_set() would read. */
 void ferry_config_text(const struct ferry_config *config, const struct ferry_config_row *row,
                        char *text, size_t room);

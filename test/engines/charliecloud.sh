@@ -1,5 +1,6 @@
 # Charliecloud: ch-run leaves network, processes and descriptors as they are, and needs no help.
 tests="container_for_each_rank mpiexec_killed"
+level=Charliecloud
 
 # It wants to know who it works for.
 export USER=${USER:-root}
@@ -9,7 +10,11 @@ available() {
 }
 
 setup() {
-    ch-run "$root" -- true
+    within true
+}
+
+within() {
+    ch-run "$root" -- "$@"
 }
 
 remove_all() {

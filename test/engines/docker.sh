@@ -4,6 +4,8 @@ tests="containers_without_options containers_with_a_directory containers_with_on
 plain_way=fabric
 directory=(-v /run/ferry:/run/ferry)
 network=(--network host)
+shared=(--network host --pid host --ipc host --uts host)
+level=docker
 unset DOCKER_HOST DOCKER_CONTEXT
 export DOCKER_CONFIG=$SANDBOX/docker
 
@@ -21,7 +23,11 @@ setup() {
     done
     docker version > /dev/null 2>&1 || { tail "$SANDBOX/dockerd.log"; return 1; }
     tar -C "$root" -c . | docker import - mpi
-    docker run --rm mpi true
+    within true
+}
+
+within() {
+    docker run --rm "${options[@]}" mpi "$@"
 }
 
 remove_all() {

@@ -4,6 +4,8 @@ export PATH=$MPI_PREFIX/bin:$SANDBOX/bin:/usr/sbin:/usr/bin:/sbin:/bin
 root=$work/root common=/run/ferry
 # What runs the tests: nothing special.
 as=()
+# What the engine is told to make a container.
+options=() shared=()
 
 host_like() {
     # /sys with this network's devices, and the machine's cgroups.

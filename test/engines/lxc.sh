@@ -4,6 +4,7 @@ tests="containers_without_options containers_with_a_directory containers_with_on
 plain_way=fabric
 directory=("lxc.mount.entry = /run/ferry run/ferry none bind,create=dir 0 0")
 network=("lxc.net.0.type = none")
+level=LXC
 
 available() {
     have lxc-start lxc-attach lxc-execute lxc-ls
@@ -26,7 +27,15 @@ configuration() {
 setup() {
     mkdir -p /var/lib/lxc
     configuration each "dir:$root" "lxc.net.0.type = empty" > /var/lib/lxc/each.conf
-    lxc-execute -n trial -f /var/lib/lxc/each.conf -- true
+    within true
+}
+
+within() {
+    lxc-execute -n trial -f /var/lib/lxc/each.conf -- "$@"
+}
+
+entered() {
+    lxc-attach -n one -- "$@"
 }
 
 remove_all() {

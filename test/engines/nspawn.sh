@@ -3,6 +3,7 @@ tests="containers_without_options containers_with_a_directory one_stopped contai
     one_of_each_killed mpiexec_killed"
 plain_way=shm
 directory=(--bind=/run/ferry)
+level=systemd-nspawn
 
 available() {
     have systemd-nspawn
@@ -12,7 +13,11 @@ setup() {
     # Without systemd as the first process there is nobody to register with.
     printf '#!/bin/sh\nexec /usr/bin/systemd-nspawn --register=no --keep-unit "$@"\n' > "$SANDBOX/bin/systemd-nspawn"
     chmod 755 "$SANDBOX/bin/systemd-nspawn"
-    systemd-nspawn -q --read-only -D "$root" true
+    within true
+}
+
+within() {
+    systemd-nspawn -q --read-only -D "$root" --console=pipe "$@"
 }
 
 remove_all() {

@@ -4,6 +4,7 @@ tests="containers_without_options containers_with_a_directory containers_with_on
     container_for_each_rank one_of_each_killed mpiexec_killed"
 # slirp4netns, its network, gives each container the same address.
 plain_way=none
+shared=(--network host --pid host --uts host)
 common=/run/user/64123/ferry
 directory=(-v "$common:/run/ferry")
 
@@ -41,5 +42,5 @@ setup() {
     printf '[storage]\ndriver = "overlay"\nrunroot = "/run/user/64123/containers"\ngraphroot = "%s/images"\n' \
         "$home" > "$CONTAINERS_STORAGE_CONF"
     tar -C "$root" -c . | podman import - mpi
-    podman run --rm mpi true
+    within true
 }

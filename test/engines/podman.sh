@@ -4,6 +4,8 @@ tests="containers_without_options containers_with_a_directory containers_with_on
 plain_way=fabric
 directory=(-v /run/ferry:/run/ferry)
 network=(--network host)
+shared=(--network host --pid host --ipc host --uts host)
+level=podman
 export CONTAINERS_CONF=$SANDBOX/containers.conf
 
 # What a machine may lack whose users don't run podman: systemd, and the right to raise limits.
@@ -25,7 +27,11 @@ available() {
 setup() {
     podman_configuration
     tar -C "$root" -c . | podman import - mpi
-    podman run --rm mpi true
+    within true
+}
+
+within() {
+    podman run --rm "${options[@]}" mpi "$@"
 }
 
 remove_all() {

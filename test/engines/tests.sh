@@ -4,6 +4,10 @@
 #   tests            the names of its tests
 #   available        fails, and says why, where the engine can't be had
 #   setup            makes it ready, with the image mpi of $root
+#   within COMMAND...    runs a command in a new container, with $options of the engine's
+#   entered COMMAND...   runs one in the container "one", where that makes a difference to what it sees
+#   level            what ferry_info calls its containers
+#   shared           the OPTIONs that leave containers in the host's namespaces, where there are some
 #   running          lists the containers that there are
 #   remove_all       removes them
 #   start NAME [OPTION]...   a container that runs until it is stopped; OPTIONs are the engine's

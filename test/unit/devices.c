@@ -126,6 +126,18 @@ static void put_gid(const char *folder, unsigned index, const char *gid, const c
 #define LOCAL_GID "fe80:0000:0000:0000:0a94:efff:fe12:3456\n"
 #define V4_GID "0000:0000:0000:0000:0000:ffff:0a01:0203\n"
 
+/* What programs open, and its node. */
+static void put_verbs(const char *name, const char *device, bool node)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "/sys/class/infiniband_verbs/%s/ibdev", name);
+    put(path, device);
+    snprintf(path, sizeof(path), "/dev/infiniband/%s", name);
+    if (node)
+        put(path, "");
+}
+
 /* ---- Machines ---- */
 
 static void mlx5_with_virtual_functions(void **state)
@@ -144,6 +156,8 @@ static void mlx5_with_virtual_functions(void **state)
     put_gid(folder, 10, ZERO_GID, "", "");
     put_in(folder, "ports/1/pkeys/0", "0xffff\n");
     put_in(folder, "ports/1/pkeys/1", "0x0000\n");
+    put_verbs("uverbs1", "mlx5_0\n", true);
+    put_verbs("uverbs0", "mlx5_2\n", false);
     put_pci("0000:3b:00.2", "0x15b3 0x1018", "mlx5_core");
     link_in("/sys/devices/pci/0000:3b:00.2", "physfn", "../", "0000:3b:00.0");
     put_net("ens1v0", "pci/0000:3b:00.2", "down\n", "-1\n");
@@ -153,6 +167,7 @@ static void mlx5_with_virtual_functions(void **state)
         "RDMA devices\n"
         "  mlx5_0            physical function with 2 virtual ones (0000:3b:00.0, 15b3:1017, "
         "mlx5_core)\n"
+        "    for programs    /dev/infiniband/uverbs1, this user may open it\n"
         "    near            NUMA node 1, processors 1,3,5-31\n"
         "    port 1          ACTIVE, LinkUp, Ethernet, 100 Gb/sec (4X EDR), network device ens1\n"
         "      GID 0         fe80::a94:efff:fe12:3456 (IB/RoCE v1, ens1)\n"
@@ -160,6 +175,7 @@ static void mlx5_with_virtual_functions(void **state)
         "      pkeys         0xffff\n"
         "  mlx5_2            virtual function of 0000:3b:00.0 (0000:3b:00.2, 15b3:1018, "
         "mlx5_core)\n"
+        "    for programs    /dev/infiniband/uverbs0, node missing\n"
         "    port 1          ACTIVE, LinkUp, InfiniBand, 100 Gb/sec (4X EDR), network device "
         "ens1v0\n"
         "\nNetwork devices\n"
@@ -188,6 +204,7 @@ static void mlx5_on_azure(void **state)
     expect("RDMA devices\n"
            "  mlx5_0            virtual function (8e1c:00:02.0, told by its id 15b3:101a, "
            "mlx5_core)\n"
+           "    for programs    nothing: the kernel's ib_uverbs doesn't serve it\n"
            "    port 1          ACTIVE, LinkUp, Ethernet, 50 Gb/sec (2X EDR), network device "
            "enP36380s1\n"
            "      GID 1         10.1.2.3 (RoCE v2, enP36380s1)\n"
@@ -212,6 +229,7 @@ static void efa(void **state)
     put_in(folder, "ports/1/pkeys/0", "0xffff\n");
     expect("RDMA devices\n"
            "  rdmap0s6          virtual function (0000:00:06.0, told by its id 1d0f:efa1, efa)\n"
+           "    for programs    nothing: the kernel's ib_uverbs doesn't serve it\n"
            "    port 1          ACTIVE, LinkUp, Unspecified, 100 Gb/sec (4X EDR)\n"
            "      GID 0         fe80::a94:efff:fe12:3456\n"
            "      pkeys         0xffff\n"
@@ -234,14 +252,63 @@ static void irdma(void **state)
     put_in(folder, "ports/1/state", "1: DOWN\n");
     expect("RDMA devices\n"
            "  rocep23s0f1       physical function (0000:17:00.1, 8086:1592, ice)\n"
+           "    for programs    nothing: the kernel's ib_uverbs doesn't serve it\n"
            "    port 1          ACTIVE, LinkUp, Ethernet, 25 Gb/sec (1X EDR), network device "
            "ens2f1\n"
            "      GID 0         fe80::a94:efff:fe12:3456 (RoCE v2, ens2f1)\n"
            "  rocep24s1         virtual function (0000:18:01.0, told by its id 8086:1889, iavf)\n"
+           "    for programs    nothing: the kernel's ib_uverbs doesn't serve it\n"
            "    port 1          DOWN\n"
            "\nNetwork devices\n"
            "  ens2f1            physical function (0000:17:00.1, 8086:1592, ice)\n"
            "    link            up, 25000 Mbit/s, packets of 9000 bytes\n" NO_MEMORY);
+}
+
+/* Passed through to a VM, each in the place of the one before it. From the drivers' tables; see devices/ids.c. */
+static void each_family_in_a_guest(void **state)
+{
+    static const struct {
+        const char *id, *driver, *shown;
+    } families[] = {
+        {"0x15b3 0x1002", "mlx4_core", "virtual function"},  /* ConnectX-2 */
+        {"0x15b3 0x1004", "mlx4_core", "virtual function"},  /* ConnectX-3, on Azure too */
+        {"0x15b3 0x1014", "mlx5_core", "virtual function"},  /* ConnectX-4 */
+        {"0x15b3 0x1016", "mlx5_core", "virtual function"},  /* ConnectX-4 Lx, on Azure too */
+        {"0x15b3 0x101e", "mlx5_core", "virtual function"},  /* ConnectX-6 Dx and all later ones */
+        {"0x15b3 0x1021", "mlx5_core", "physical function"}, /* ConnectX-7 */
+        {"0x14e4 0x16dc", "bnxt_en", "virtual function"},    /* BCM5741x */
+        {"0x14e4 0x1806", "bnxt_en", "virtual function"},    /* BCM5750x */
+        {"0x14e4 0x1819", "bnxt_en", "virtual function"},    /* BCM5760x */
+        {"0x14e4 0x1750", "bnxt_en", "physical function"},
+        {"0x8086 0x154c", "iavf", "virtual function"}, /* 700 series */
+        {"0x8086 0x1889", "iavf", "virtual function"}, /* E800 series */
+        {"0x8086 0x145c", "idpf", "virtual function"},
+        {"0x8086 0x1592", "ice", "physical function"},
+        {"0x19e5 0xa22f", "hns3", "virtual function"},
+        {"0x19e5 0xa222", "hns3", "physical function"},
+        {"0x1d0f 0xefa0", "efa", "virtual function"},
+        {"0x1d0f 0xefa4", "efa", "virtual function"},
+        {"0x1414 0x00ba", "mana", "virtual function"},
+        {"0x1414 0x00b9", "mana", "physical function"},
+        {"0x1077 0x8090", "qede", "virtual function"},
+        {"0x15ad 0x0820", "vmw_pvrdma", "virtual device"},
+        {"0x1ae0 0x0042", "gvnic", "virtual device"},
+        {"0x1af4 0x1000", "virtio-pci", "virtual device"},
+    };
+
+    put_class("infiniband", "device0", "pci/0000:00:05.0");
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        const struct ferry_bus_place *bus = &devices.rdmas[0].bus;
+
+        put_pci("0000:00:05.0", families[i].id, families[i].driver);
+        ferry_devices_find(root, &devices);
+        assert_int_equal(devices.rdma_count, 1);
+        if (strcmp(ferry_function_name(bus->function), families[i].shown) != 0)
+            fail_msg("%s is no %s", families[i].id, families[i].shown);
+        assert_int_equal(bus->by_id, bus->function == FERRY_FUNCTION_VIRTUAL);
+        assert_string_equal(bus->driver, families[i].driver);
+        assert_string_equal(bus->parent, "");
+    }
 }
 
 static void subfunction(void **state)
@@ -275,9 +342,11 @@ static void soft_roce_on_an_igb_function(void **state)
     put_gid("/sys/devices/virtual/infiniband/rxe1", 0, V4_GID, "RoCE v2\n", "eth1\n");
     expect("RDMA devices\n"
            "  rxe0              Soft-RoCE, a virtual device (0000:00:04.0, 8086:10ca)\n"
+           "    for programs    nothing: the kernel's ib_uverbs doesn't serve it\n"
            "    port 1          ACTIVE, LinkUp, Ethernet, 2.5 Gb/sec (1X SDR), network device "
            "eth1\n"
            "  rxe1              Soft-RoCE, a virtual device\n"
+           "    for programs    nothing: the kernel's ib_uverbs doesn't serve it\n"
            "    port 1          ACTIVE, LinkUp, Ethernet, network device eth1\n"
            "      GID 0         10.1.2.3 (RoCE v2, eth1)\n"
            "\nNetwork devices\n"
@@ -374,6 +443,10 @@ static void hostile(void **state)
     folder = put_class("infiniband", "%s%n", "pci/0000:66:00.0");
     put_in(folder, "ports/1/state", "4:\n");
     put_fifo("/sys/class/infiniband/%s%n/ports/1/rate");
+    put_fifo("/sys/class/infiniband_verbs/uverbs0/ibdev");
+    put_verbs("..", "%s%n\n", false);
+    put_verbs("u\033x", "%s%n\n", false);
+    put_link("/dev/infiniband/u\033x", "u\033x");
     put_in(folder, "ports/999999999999/state", "4: ACTIVE\n");
     put_in(folder, "ports/../x/state", "4: ACTIVE\n");
     put_gid(folder, 0, "fe80::1::2\n", "RoCE v2\n", "eth0\n");
@@ -384,6 +457,8 @@ static void hostile(void **state)
     put_in(folder, "ports/1/pkeys/2", "0x8001\n");
     expect("RDMA devices\n"
            "  %s%n              physical function (0000:66:00.0, ?[2J)\n"
+           "    for programs    /dev/infiniband/u?x, this user can't open it: "
+           "Too many levels of symbolic links\n"
            "    port 1          state not known, network device 9999999999999999999999999999999\n"
            "      GID 1         fe80::1 (?]0;x?, 9999999999999999999999999999999)\n"
            "      pkeys         0x8001\n"
@@ -444,6 +519,7 @@ int main(void)
         in_scene(mlx5_on_azure),
         in_scene(efa),
         in_scene(irdma),
+        in_scene(each_family_in_a_guest),
         in_scene(subfunction),
         in_scene(soft_roce_on_an_igb_function),
         in_scene(virtio_bridge_and_veth),

@@ -5,19 +5,21 @@
 
 static void put_docker(const char *id)
 {
-    char mounts[2048];
+    char mounts[4096];
 
     put_namespaces(ALL);
     put("/.dockerenv", "");
     put("/proc/self/cgroup", "0::/\n");
-    snprintf(mounts, sizeof(mounts),
-             "600 500 0:50 / / rw - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/AB:"
-             "/var/lib/docker/overlay2/l/CD,upperdir=/var/lib/docker/overlay2/x/diff\n"
-             "610 600 254:1 /var/lib/docker/containers/%s/resolv.conf /etc/resolv.conf rw - ext4 "
-             "/dev/vda1 rw\n"
-             "611 600 254:1 /var/lib/docker/containers/%s/hostname /etc/hostname rw - ext4 "
-             "/dev/vda1 rw\n",
-             id, id);
+    snprintf(
+        mounts, sizeof(mounts),
+        "600 500 0:50 / / rw - overlay overlay rw,lowerdir=/var/lib/docker/overlay2/l/AB:"
+        "/var/lib/docker/overlay2/l/CD,upperdir=/var/lib/docker/overlay2/x/diff\n"
+        "610 600 254:1 /var/lib/docker/containers/%s/resolv.conf /etc/resolv.conf rw - ext4 "
+        "/dev/vda1 rw\n"
+        "611 600 254:1 /var/lib/docker/containers/%s/hostname /etc/hostname rw - ext4 "
+        "/dev/vda1 rw\n"
+        "612 600 254:1 /var/lib/docker/containers/%s/hosts /etc/hosts rw - ext4 /dev/vda1 rw\n",
+        id, id, id);
     put("/proc/self/mountinfo", mounts);
 }
 
@@ -295,6 +297,27 @@ static void no_known_engine(void **state)
     expect_chain(METAL);
 }
 
+/* The files of a docker's image, in containers of others. */
+static void dockerenv_of_an_image(void **state)
+{
+    put_metal();
+    put_namespaces(ALL);
+    put("/.dockerenv", "");
+    put("/proc/self/mountinfo", "600 500 254:1 /srv/root / rw - ext4 /dev/vda1 rw\n"
+                                "610 600 0:26 /hosts /etc/hosts rw - tmpfs tmpfs rw\n");
+    expect_chain(METAL " > container of no known engine");
+    assert_non_null(strstr(found.note, "/.dockerenv"));
+    put("/proc/self/mountinfo", "600 500 254:1 /var/lib/machines/m1 / rw - ext4 /dev/vda1 rw\n"
+                                "610 600 0:26 /resolv.conf /etc/resolv.conf rw - tmpfs tmpfs rw\n");
+    expect_chain(METAL " > container systemd-nspawn (m1)");
+    /* All three are docker's, wherever it keeps them. */
+    put("/proc/self/mountinfo", "600 500 0:50 / / rw - zfs pool/x rw\n"
+                                "610 600 0:26 /a/hosts /etc/hosts rw - zfs pool rw\n"
+                                "611 600 0:26 /a/hostname /etc/hostname rw - zfs pool rw\n"
+                                "612 600 0:26 /a/resolv.conf /etc/resolv.conf rw - zfs pool rw\n");
+    expect_chain(METAL " > container docker");
+}
+
 /* Signs that came with the files of the machine, or with the environment of a shell. */
 static void signs_without_a_container(void **state)
 {
@@ -333,6 +356,7 @@ int main(void)
         in_scene(other_engines_of_clusters),
         in_scene(apptainer_in_a_pod),
         in_scene(no_known_engine),
+        in_scene(dockerenv_of_an_image),
         in_scene(signs_without_a_container),
     };
 

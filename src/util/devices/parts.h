@@ -31,6 +31,10 @@ void ferry_sys_link(const char *root, const char *folder, const char *link, char
 /* A number, decimal or 0x...; other where there is none. */
 int64_t ferry_sys_number(const char *root, const char *folder, const char *file, int64_t other);
 
+/* Whether this user may open a file for reading and writing: 0 or the errno. Asked by access(2), so what a cgroup
+ * forbids isn't told. */
+int ferry_may_open(const char *root, const char *path);
+
 /* What is behind the link "device" of a folder of a class; without that link: a virtual device. */
 void ferry_bus_find(const char *root, const char *folder, struct ferry_bus_place *bus);
 

@@ -4,7 +4,7 @@
 #ifndef FERRY_PLACEMENT_ENGINES_H
 #define FERRY_PLACEMENT_ENGINES_H
 
-#include "placement_parts.h"
+#include "parts.h"
 
 /* Of those that are kin, a later one is the more precise answer. */
 enum ferry_engine {
@@ -50,10 +50,12 @@ struct ferry_level *ferry_see(struct ferry_search *search, enum ferry_engine eng
 
 /* What /proc/self/mountinfo shows. */
 #define FERRY_MOUNT_SIGNS 18
+#define FERRY_ETC_FILES 3
 struct ferry_mounts {
-    bool found;  /* it could be read */
-    bool apart;  /* the root is no whole file system of a disk, as it is on most machines */
-    bool engine; /* files of /etc are mounted one by one, as engines do that make networks */
+    bool found; /* it could be read */
+    bool apart; /* the root is no whole file system of a disk, as it is on most machines */
+    bool etc
+        [FERRY_ETC_FILES]; /* /etc/hosts, /etc/hostname, /etc/resolv.conf are mounts of their own */
     struct {
         bool seen;
         char id[80], at[64];

@@ -1,7 +1,7 @@
 /*
  * RDMA devices: /sys/class/infiniband, as Documentation/ABI/stable/sysfs-class-infiniband of Linux describes it.
  */
-#include "devices_parts.h"
+#include "parts.h"
 #include "peek.h"
 
 #include <arpa/inet.h>
@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define CLASS "/sys/class/infiniband"
+#define VERBS "/sys/class/infiniband_verbs"
 
 /* Tables of GIDs and keys have so many rows at most that are looked at. */
 #define ROWS_MAX 256
@@ -192,6 +193,27 @@ static void find_soft(const char *root, const char *folder, struct ferry_rdma *r
     rdma->bus.driver[0] = rdma->bus.parent[0] = '\0';
 }
 
+/* The one that names this device. A container may see it here and have no node for it. */
+static void find_verbs(const char *root, struct ferry_rdma *rdma)
+{
+    struct ferry_entries entries;
+
+    ferry_entries_list(root, VERBS, &entries);
+    for (unsigned i = 0; i < entries.count && rdma->verbs[0] == '\0'; i++) {
+        char path[FERRY_SYS_PATH], device[FERRY_NAME_ROOM];
+
+        snprintf(path, sizeof(path), VERBS "/%s", entries.names[i]);
+        ferry_sys_line(root, path, "ibdev", device, sizeof(device));
+        if (device[0] == '\0' || strcmp(device, rdma->name) != 0)
+            continue;
+        snprintf(path, sizeof(path), "/dev/infiniband/%s", entries.names[i]);
+        rdma->verbs_error = ferry_may_open(root, path);
+        snprintf(rdma->verbs, sizeof(rdma->verbs), "%s", entries.names[i]);
+        ferry_clean(rdma->verbs);
+    }
+    ferry_entries_free(&entries);
+}
+
 void ferry_devices_find_rdma(const char *root, struct ferry_devices *out)
 {
     struct ferry_entries entries;
@@ -210,6 +232,7 @@ void ferry_devices_find_rdma(const char *root, struct ferry_devices *out)
         ferry_clean(rdma->name);
         ferry_bus_find(root, folder, &rdma->bus);
         find_soft(root, folder, rdma);
+        find_verbs(root, rdma);
         find_ports(root, folder, out, rdma);
         out->rdma_count++;
     }

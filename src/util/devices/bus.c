@@ -1,12 +1,13 @@
 /*
  * What lies under a device: its place on a bus, and whether it is a whole device or a part of one.
  */
-#include "devices_parts.h"
+#include "parts.h"
 #include "peek.h"
 
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,6 +88,15 @@ int64_t ferry_sys_number(const char *root, const char *folder, const char *file,
     errno = 0;
     value = strtoll(line, &end, strncmp(line, "0x", 2) == 0 ? 16 : 10);
     return end == line || *end != '\0' || errno != 0 ? other : value;
+}
+
+int ferry_may_open(const char *root, const char *path)
+{
+    char name[PATH_MAX];
+
+    if (snprintf(name, sizeof(name), "%s%s", root, path) >= (int) sizeof(name))
+        return ENAMETOOLONG;
+    return faccessat(AT_FDCWD, name, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
 }
 
 /* ---- Places ---- */

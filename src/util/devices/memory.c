@@ -1,14 +1,10 @@
 /*
  * Memory that comes as a device: ivshmem, which a hypervisor shares between VMs, and DAX.
  */
-#include "devices_parts.h"
+#include "parts.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "peek.h"
 
@@ -19,15 +15,6 @@
 #define IVSHMEM_VENDOR 0x1af4
 #define IVSHMEM_DEVICE 0x1110
 #define IVSHMEM_BAR 2
-
-static int may_open(const char *root, const char *path)
-{
-    char name[PATH_MAX];
-
-    if (snprintf(name, sizeof(name), "%s%s", root, path) >= (int) sizeof(name))
-        return ENAMETOOLONG;
-    return faccessat(AT_FDCWD, name, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
-}
 
 static int32_t node_of(const char *root, const char *folder)
 {
@@ -74,7 +61,7 @@ static void find_ivshmem(const char *root, const char *name, struct ferry_memory
     ferry_peek_pieces(root, path, '\n', read_bar, &bars);
     device->size = bars.size;
     snprintf(path, sizeof(path), "%s/resource%d", folder, IVSHMEM_BAR);
-    device->error = may_open(root, path);
+    device->error = ferry_may_open(root, path);
     device->numa_node = node_of(root, folder);
 }
 
@@ -120,7 +107,7 @@ void ferry_devices_find_memory(const char *root, struct ferry_devices *out)
         size = ferry_sys_number(root, folder, "size", 0);
         device->size = size > 0 ? (uint64_t) size : 0;
         snprintf(path, sizeof(path), "/dev/%s", entries.names[i]);
-        device->error = may_open(root, path);
+        device->error = ferry_may_open(root, path);
         device->numa_node = node_of(root, folder);
         out->dax_count++;
     }

@@ -1,8 +1,8 @@
 /*
  * Containers and pods: puts together what files, the environment, mounts and cgroups show.
  */
+#include "engines.h"
 #include "peek.h"
-#include "placement_engines.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -226,8 +226,9 @@ static void see_left_files(struct ferry_search *search, const struct ferry_mount
     }
     if (ferry_peek_exists(root, "/.singularity.d"))
         ferry_see(search, FERRY_SINGULARITY, FERRY_WEAK, "", "/.singularity.d exists");
-    /* Docker mounts files in /etc, whichever network it is told to give. */
-    if (ferry_peek_exists(root, "/.dockerenv") && (mounts->engine || !mounts->found))
+    /* Docker mounts all three, whichever network it is told to give; others mount one or two. */
+    if (ferry_peek_exists(root, "/.dockerenv") &&
+        (!mounts->found || (mounts->etc[0] && mounts->etc[1] && mounts->etc[2])))
         ferry_see(search, FERRY_DOCKER, FERRY_WEAK, "", "/.dockerenv exists");
 }
 

@@ -3,6 +3,7 @@
  */
 #include "devices.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -107,6 +108,20 @@ static void put_port(const struct ferry_rdma_port *port, FILE *out)
     put_gids(port, out);
 }
 
+static void put_verbs(const struct ferry_rdma *rdma, FILE *out)
+{
+    fprintf(out, DETAIL, "for programs");
+    if (rdma->verbs[0] == '\0')
+        fputs("nothing: the kernel's ib_uverbs doesn't serve it\n", out);
+    else if (rdma->verbs_error == 0)
+        fprintf(out, "/dev/infiniband/%s, this user may open it\n", rdma->verbs);
+    else if (rdma->verbs_error == ENOENT)
+        fprintf(out, "/dev/infiniband/%s, node missing\n", rdma->verbs);
+    else
+        fprintf(out, "/dev/infiniband/%s, this user can't open it: %s\n", rdma->verbs,
+                strerrordesc_np(rdma->verbs_error));
+}
+
 static void put_rdmas(const struct ferry_devices *devices, FILE *out)
 {
     fprintf(out, "RDMA devices\n");
@@ -120,6 +135,7 @@ static void put_rdmas(const struct ferry_devices *devices, FILE *out)
             fprintf(out, "%s, a ", rdma->soft);
         put_bus(&rdma->bus, out);
         putc('\n', out);
+        put_verbs(rdma, out);
         put_near(&rdma->bus, out);
         for (uint32_t k = 0; k < rdma->port_count; k++)
             put_port(&rdma->ports[k], out);

@@ -1,8 +1,8 @@
 /*
  * Signs of container engines in the path of a process's cgroup, which shows what is in what: cgroups(7).
  */
+#include "engines.h"
 #include "peek.h"
-#include "placement_engines.h"
 
 #include <stdio.h>
 #include <string.h>

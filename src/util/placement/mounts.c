@@ -1,8 +1,8 @@
 /*
  * Signs of container engines in the mounts of this process: proc_pid_mountinfo(5).
  */
+#include "engines.h"
 #include "peek.h"
-#include "placement_engines.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,10 +72,16 @@ static bool find_sign(const struct sign *sign, const char *text, char id[80])
     return true;
 }
 
-static bool is_etc(const char *at)
+/* Which of the files it is that engines give to containers, each by a mount; -1: none. */
+static int etc_file(const char *at)
 {
-    return strcmp(at, "/etc/hosts") == 0 || strcmp(at, "/etc/hostname") == 0 ||
-           strcmp(at, "/etc/resolv.conf") == 0;
+    static const char *const files[FERRY_ETC_FILES] = {"/etc/hosts", "/etc/hostname",
+                                                       "/etc/resolv.conf"};
+
+    for (int i = 0; i < FERRY_ETC_FILES; i++)
+        if (strcmp(at, files[i]) == 0)
+            return i;
+    return -1;
 }
 
 /* Disks of machines are mounted whole, or as a subvolume. */
@@ -90,6 +96,7 @@ static bool read_line(char *line, void *arg)
     struct ferry_mounts *mounts = arg;
     char *fields[5], *rest = line, *behind = strstr(line, " - "), *type, *options;
     const char *part, *at;
+    int etc;
 
     if (behind == NULL)
         return true;
@@ -104,13 +111,15 @@ static bool read_line(char *line, void *arg)
     strsep(&behind, " "); /* the device */
     options = behind != NULL ? behind : "";
 
-    mounts->engine |= is_etc(at);
+    etc = etc_file(at);
+    if (etc >= 0)
+        mounts->etc[etc] = true;
     /* The last one lies over the others. */
     if (strcmp(at, "/") == 0)
         mounts->apart = is_apart(type, part);
     for (int i = 0; i < FERRY_MOUNT_SIGNS; i++) {
         const struct sign *sign = &signs[i];
-        bool here = sign->where == ANY || (sign->where == IN_ETC && is_etc(at)) ||
+        bool here = sign->where == ANY || (sign->where == IN_ETC && etc >= 0) ||
                     (sign->where == AT_ROOT && strcmp(at, "/") == 0);
 
         if (!here || mounts->signs[i].seen ||

@@ -1,8 +1,8 @@
 /*
  * Bare metal or a VM, and whose.
  */
+#include "parts.h"
 #include "peek.h"
-#include "placement_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "devices.h"
 
-#include "devices_parts.h"
+#include "parts.h"
 #include "peek.h"
 
 #include <net/if_arp.h>

@@ -1,7 +1,7 @@
 #include "placement.h"
 
+#include "parts.h"
 #include "peek.h"
-#include "placement_parts.h"
 
 #include <stdio.h>
 #include <string.h>

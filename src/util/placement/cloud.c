@@ -1,8 +1,8 @@
 /*
  * The machine's firmware, and the clouds that put their names into it.
  */
+#include "parts.h"
 #include "peek.h"
-#include "placement_parts.h"
 
 #include <ctype.h>
 #include <stdio.h>

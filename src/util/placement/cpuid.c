@@ -1,7 +1,7 @@
 /*
  * What an x86-64 processor says of a hypervisor: CPUID leaves from 0x40000000 on, which hardware leaves to them.
  */
-#include "placement_parts.h"
+#include "parts.h"
 
 #include <stdio.h>
 #include <string.h>
