@@ -1,7 +1,7 @@
 /*
  * What can be read off a map.
  */
-#include "map_parts.h"
+#include "parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * The map for a terminal.
  */
-#include "map_parts.h"
+#include "parts.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /*
  * Hosts, guests and containers as a tree.
  */
-#include "map_parts.h"
+#include "parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  * The map for programs.
  */
 #include "json.h"
-#include "map_parts.h"
+#include "parts.h"
 
 #include <string.h>
 

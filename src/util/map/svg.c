@@ -3,7 +3,7 @@
  * these would be too many, a table with a cell for each, and lines only between those on one machine that did not talk
  * through its memory.
  */
-#include "map_parts.h"
+#include "parts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
