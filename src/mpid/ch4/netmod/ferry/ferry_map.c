@@ -19,7 +19,9 @@ static struct told *all; /* in rank 0, by rank */
 
 static void on_done(ferry_request_t *request)
 {
-    MPL_container_of(request, struct told, request)->done = true;
+    struct told *told = MPL_container_of(request, struct told, request);
+
+    told->done = true;
 }
 
 static void on_dropped(ferry_request_t *request)
