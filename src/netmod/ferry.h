@@ -306,6 +306,28 @@ typedef struct ferry_traffic {
  * active messages: what is asked, which holds the data of a put, and the answer, which holds that of a get. */
 void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic);
 
+/* ---- Counters ----
+ * What a context has counted since ferry_open(). */
+
+typedef enum ferry_counter_kind {
+    FERRY_COUNTER_COUNT, /* only grows */
+    FERRY_COUNTER_TIME,  /* only grows; microseconds */
+    FERRY_COUNTER_LEVEL, /* how much there is now */
+} ferry_counter_kind_t;
+
+typedef struct ferry_counter {
+    const char *name; /* with ferry_ */
+    const char *unit; /* or "" */
+    const char *help; /* half a sentence */
+    ferry_counter_kind_t kind;
+} ferry_counter_t;
+
+/* Fills counter with the index-th; false: there are no more. The strings live as long as the process. Thread-safe. */
+bool ferry_counter(unsigned index, ferry_counter_t *counter);
+
+/* Its value; 0 where there is no such counter. Takes some microseconds: to be called seldom. */
+uint64_t ferry_counter_value(ferry_context_t *context, unsigned index);
+
 /* ---- Configuration ---- */
 
 typedef struct ferry_variable {

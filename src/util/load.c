@@ -73,3 +73,14 @@ bool ferry_steal_time(const char *root, uint64_t *stolen, uint64_t *all)
     fclose(stat);
     return read == FIELDS;
 }
+
+bool ferry_stolen_us(const char *root, uint64_t *stolen_us)
+{
+    long per_second = sysconf(_SC_CLK_TCK);
+    uint64_t stolen, all;
+
+    if (per_second <= 0 || !ferry_steal_time(root, &stolen, &all))
+        return false;
+    *stolen_us = stolen * 1000000 / (uint64_t) per_second;
+    return true;
+}
