@@ -343,12 +343,11 @@ static void fallback_peers(void **state)
 
 static void steal(void **state)
 {
-    uint64_t before = 0, between, after = 0;
+    uint64_t before = ferry_stolen_us("", 0), between, after;
 
     pair.a->wait.stolen_before_us = 0;
-    ferry_stolen_us("", &before);
     between = value(pair.a, "ferry_steal_time");
-    ferry_stolen_us("", &after);
+    after = ferry_stolen_us("", 0);
     assert_in_range(between, before, after);
     pair.a->wait.stolen_before_us = after + 3600000000;
     assert_int_equal(value(pair.a, "ferry_steal_time"), 0);

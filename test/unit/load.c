@@ -78,15 +78,15 @@ static void steal(void **state)
     assert_true(ferry_steal_time(root, &stolen, &all));
     assert_int_equal(stolen, 70);
     assert_int_equal(all, 10 + 1 + 20 + 300 + 4 + 5 + 6 + 70);
-    assert_true(ferry_stolen_us(root, &stolen));
-    assert_int_equal(stolen, 70 * 1000000 / sysconf(_SC_CLK_TCK));
+    stolen = 70 * 1000000 / (uint64_t) sysconf(_SC_CLK_TCK);
+    assert_int_equal(ferry_stolen_us(root, 0), stolen);
+    assert_int_equal(ferry_stolen_us(root, 500), stolen - 500);
+    assert_int_equal(ferry_stolen_us(root, stolen + 1), 0);
     put("/proc/stat", "cpu  10 1 20 300\ncpu0 1 1 1 1\n"); /* an old kernel */
     assert_false(ferry_steal_time(root, &stolen, &all));
     put("/proc/stat", "nothing of the kind\n");
     assert_false(ferry_steal_time(root, &stolen, &all));
-    stolen = 3;
-    assert_false(ferry_stolen_us(root, &stolen));
-    assert_int_equal(stolen, 3);
+    assert_int_equal(ferry_stolen_us(root, 0), 0);
 }
 
 static void spoiled(void **state)

@@ -85,11 +85,8 @@ static uint64_t read_sleeps(ferry_context_t *context, const struct row *row)
 
 static uint64_t read_steal_time(ferry_context_t *context, const struct row *row)
 {
-    uint64_t before = context->wait.stolen_before_us, now = before;
-
     (void) row;
-    ferry_stolen_us("", &now);
-    return now > before ? now - before : 0; /* it may go back in a machine that was moved */
+    return ferry_stolen_us("", context->wait.stolen_before_us);
 }
 
 #define SUM(name, unit, direction, what, way, help)                                        \
@@ -118,13 +115,14 @@ static const struct row rows[] = {
     SUMS("self", "by this process to itself", "from this process itself"),
     COUNT("piecewise_messages", "", piecewise.messages,
           "messages received in several pieces, which both sides copied"),
-    COUNT("piecewise_bytes", "bytes", piecewise.bytes, "data received in such pieces"),
+    COUNT("piecewise_bytes", "bytes", piecewise.bytes,
+          "data received in several pieces, which both sides copied"),
     COUNT("cma_copies", "", copied_by_cma.messages,
           "single copies out of a sender's memory by process_vm_readv, of 1 MiB at most"),
-    COUNT("cma_bytes", "bytes", copied_by_cma.bytes, "data copied so"),
+    COUNT("cma_bytes", "bytes", copied_by_cma.bytes, "data copied by process_vm_readv"),
     COUNT("mem_copies", "", copied_by_mem.messages,
           "single copies out of a sender's memory by its /proc/self/mem, of 1 MiB at most"),
-    COUNT("mem_bytes", "bytes", copied_by_mem.bytes, "data copied so"),
+    COUNT("mem_bytes", "bytes", copied_by_mem.bytes, "data copied by /proc/self/mem"),
     COUNT("copy_failures", "", copy_failures,
           "ways of single copies that failed or could not be had, for a peer, so that another way "
           "was "
@@ -138,7 +136,7 @@ static const struct row rows[] = {
     OTHER(unexpected_bytes, "bytes", LEVEL, "data that has come and waits for a receive"),
     OTHER(wait_time, "us", TIME,
           "time spent in waits that were long enough for a look at the clock, polling or asleep"),
-    OTHER(sleep_time, "us", TIME, "the part of it that was slept"),
+    OTHER(sleep_time, "us", TIME, "time slept in waits"),
     OTHER(sleeps, "", COUNT, "sleeps in waits"),
     COUNT("wakes", "", wakes, "processes woken"),
     OTHER(steal_time, "us", TIME,

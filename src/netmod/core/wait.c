@@ -117,8 +117,8 @@ void ferry_wait_init(ferry_context_t *context)
         .nudge = -1,
         .quota = ferry_quota(""),
         .processors = processors > 0 ? (uint32_t) processors : 1,
+        .stolen_before_us = ferry_stolen_us("", 0),
     };
-    ferry_stolen_us("", &context->wait.stolen_before_us);
     ferry_core_shares(context, false, 1);
 }
 
