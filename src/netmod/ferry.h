@@ -318,6 +318,28 @@ char *ferry_job_entry(ferry_context_t *context, size_t *length);
  * Errors, which the user was told: that the file can't be written, negative errno. */
 int ferry_job_draw(char *const *entries, const size_t *lengths, uint32_t count);
 
+/* ---- Counters ----
+ * What a context has counted since ferry_open(). */
+
+typedef enum ferry_counter_kind {
+    FERRY_COUNTER_COUNT, /* only grows */
+    FERRY_COUNTER_TIME,  /* only grows; microseconds */
+    FERRY_COUNTER_LEVEL, /* how much there is now */
+} ferry_counter_kind_t;
+
+typedef struct ferry_counter {
+    const char *name; /* with ferry_ */
+    const char *unit; /* or "" */
+    const char *help; /* half a sentence */
+    ferry_counter_kind_t kind;
+} ferry_counter_t;
+
+/* Fills counter with the index-th; false: there are no more. The strings live as long as the process. Thread-safe. */
+bool ferry_counter(unsigned index, ferry_counter_t *counter);
+
+/* Its value; 0 where there is no such counter. Takes some microseconds: to be called seldom. */
+uint64_t ferry_counter_value(ferry_context_t *context, unsigned index);
+
 /* ---- Configuration ---- */
 
 typedef struct ferry_variable {

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE /* sched_setaffinity() */
 #endif
 #include "ferry_bench_common.h"
+#include "load.h"
 
 #include <getopt.h>
 #include <sched.h>
@@ -61,9 +62,11 @@ static const char usage[] =
     "  -n, --name NAME         in the output, for whom this is measured\n"
     "      --pairs             between every two ranks, not only the first two (MPI)\n"
     "      --csv               values of all rounds as comma-separated lines:\n"
-    "                          name,pair,round,test,bytes,value,unit,limit\n"
+    "                          name,pair,round,test,bytes,value,unit,limit,stolen,spoiled\n"
     "SIZES are a list such as 8,1K,4M, or none. The limit is, below 4 KiB, the time in which one\n"
-    "cache line goes from one processor to the other; above, one memcpy.\n";
+    "cache line goes from one processor to the other; above, one memcpy. Stolen is what the\n"
+    "hypervisor took from the processors meanwhile, in ms: more than 1 % of the time spoils a "
+    "figure.\n";
 
 static void parse_sizes(bench_sizes_t *sizes, const char *text)
 {
@@ -350,7 +353,7 @@ static double limit(const bench_front_t *front, size_t bytes)
 typedef struct row {
     const char *test, *unit;
     size_t bytes;
-    double *value, *limit; /* of each round */
+    double *value, *limit, *stolen, *spent; /* of each round; the latter two in us */
 } row_t;
 
 static void size_text(char *text, size_t room, size_t bytes)
@@ -368,10 +371,14 @@ static void measure_row(const bench_options_t *options, const bench_front_t *fro
 {
     bool latency = strcmp(row->test, "latency") == 0;
     bool rate = strcmp(row->test, "rate") == 0;
+    uint64_t stolen_before = ferry_stolen_us("", 0);
+    double begin = now();
     double before = rate ? 0 : limit(front, row->bytes);
     double time = measure(options, front, latency ? BENCH_LATENCY : BENCH_WINDOWS, row->bytes);
     double after = rate ? 0 : limit(front, row->bytes);
     double best = (before + after) / 2;
+    row->spent[round] = (now() - begin) * 1e6;
+    row->stolen[round] = (double) ferry_stolen_us("", stolen_before);
     if (latency) {
         row->value[round] = time * 1e6;
         row->limit[round] = best * 1e6;
@@ -383,25 +390,35 @@ static void measure_row(const bench_options_t *options, const bench_front_t *fro
     }
 }
 
+static bool is_spoiled(double stolen, double spent)
+{
+    return ferry_steal_spoils((uint64_t) stolen, (uint64_t) spent);
+}
+
 static void print_csv(const bench_options_t *options, const char *pair, const row_t *row, int rows)
 {
     for (int round = 0; round < options->rounds; round++)
         for (int i = 0; i < rows; i++)
-            printf("%s,%s,%d,%s,%zu,%.4f,%s,%.4f\n", options->name, pair, round, row[i].test,
-                   row[i].bytes, row[i].value[round], row[i].unit, row[i].limit[round]);
+            printf("%s,%s,%d,%s,%zu,%.4f,%s,%.4f,%.0f,%s\n", options->name, pair, round,
+                   row[i].test, row[i].bytes, row[i].value[round], row[i].unit, row[i].limit[round],
+                   row[i].stolen[round] / 1000,
+                   is_spoiled(row[i].stolen[round], row[i].spent[round]) ? "yes" : "no");
 }
 
 static void print_table(const bench_options_t *options, const char *pair, const row_t *row,
                         int rows)
 {
     printf("%s, %s, medians of %d rounds\n", options->name, pair, options->rounds);
-    printf("%-10s %9s %12s %-5s %10s  %s\n", "", "size", "measured", "", "limit", "compared");
+    printf("%-10s %9s %12s %-5s %10s  %-26s %s\n", "", "size", "measured", "", "limit", "compared",
+           "stolen");
     for (int i = 0; i < rows; i++) {
         char size[32], compared[64] = "";
-        double ratio[options->rounds], above[options->rounds];
+        double ratio[options->rounds], above[options->rounds], stolen = 0, spent = 0;
         for (int r = 0; r < options->rounds; r++) {
             ratio[r] = row[i].value[r] / row[i].limit[r];
             above[r] = 1000 * (row[i].value[r] - row[i].limit[r]);
+            stolen += row[i].stolen[r];
+            spent += row[i].spent[r];
         }
         double best = median(row[i].limit, options->rounds);
         if (best > 0 && row[i].bytes < 4096)
@@ -414,8 +431,10 @@ static void print_table(const bench_options_t *options, const char *pair, const 
         printf("%-10s %9s %12.3f %-5s", row[i].test, size, median(row[i].value, options->rounds),
                row[i].unit);
         if (best > 0)
-            printf(" %10.3f  %s", best, compared);
-        printf("\n");
+            printf(" %10.3f  %-26s ", best, compared);
+        else
+            printf("%40s", "");
+        printf("%.0f ms%s\n", stolen / 1000, is_spoiled(stolen, spent) ? ": SPOILED" : "");
     }
 }
 
@@ -425,18 +444,20 @@ void bench_lead(const bench_options_t *options, const bench_front_t *front, cons
                                                                              "us", "GB/s", "M/s"};
     const bench_sizes_t *sizes[] = {&options->latency, &options->bandwidth, &options->rate};
     row_t row[3 * BENCH_SIZES_MAX];
-    double *values = calloc((size_t) (6 * BENCH_SIZES_MAX * options->rounds), sizeof(double)),
+    double *values = calloc((size_t) (12 * BENCH_SIZES_MAX * options->rounds), sizeof(double)),
            *at = values;
     int rows = 0;
     if (values == NULL)
         die("ferry_bench: malloc");
     for (int t = 0; t < 3; t++)
-        for (int s = 0; s < sizes[t]->count; s++, at += 2 * options->rounds)
+        for (int s = 0; s < sizes[t]->count; s++, at += 4 * options->rounds)
             row[rows++] = (row_t){.test = tests[t],
                                   .unit = units[t],
                                   .bytes = sizes[t]->bytes[s],
                                   .value = at,
-                                  .limit = at + options->rounds};
+                                  .limit = at + options->rounds,
+                                  .stolen = at + 2 * options->rounds,
+                                  .spent = at + 3 * options->rounds};
     bench_pin(options->cpu[0]);
     for (int i = 0; i < rows; i++) /* connects, and touches all memory */
         timed(front, strcmp(row[i].test, "latency") == 0 ? BENCH_LATENCY : BENCH_WINDOWS,

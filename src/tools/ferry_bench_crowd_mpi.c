@@ -1,9 +1,11 @@
 /*
- * Collective operations of any MPI, for maint/bench-crowd: prints "test,bytes,microseconds" for each, the
- * slowest rank's mean over as many calls as fit the time.
+ * Collective operations of any MPI, for maint/bench-crowd: prints "test,bytes,microseconds,spoiled" for each, the
+ * slowest rank's mean over as many calls as fit the time; and 1 if stolen time spoiled it, else 0.
  *
  *   ferry_bench_crowd_mpi MILLISECONDS
  */
+#include "load.h"
+
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,11 +31,13 @@ static void call(const char *test, int bytes)
 static void measure(const char *test, int bytes, double seconds)
 {
     double start, spent, longest;
-    int calls = 0, again = 1;
+    uint64_t stolen_before;
+    int calls = 0, again = 1, spoiled;
 
     for (int i = 0; i < CALLS; i++)
         call(test, bytes);
     MPI_Barrier(MPI_COMM_WORLD);
+    stolen_before = ferry_stolen_us("", 0);
     start = MPI_Wtime();
     while (again) {
         for (int i = 0; i < CALLS; i++)
@@ -44,10 +48,12 @@ static void measure(const char *test, int bytes, double seconds)
         MPI_Bcast(&again, 1, MPI_INT, 0, MPI_COMM_WORLD);
         calls++;
     }
-    spent = (MPI_Wtime() - start) / calls;
+    spent = MPI_Wtime() - start;
+    spoiled = ferry_steal_spoils(ferry_stolen_us("", stolen_before), (uint64_t) (spent * 1e6));
+    spent /= calls;
     MPI_Reduce(&spent, &longest, 1, MPI_DOUBLE, MPI_MAX, 0, MPI_COMM_WORLD);
     if (rank == 0)
-        printf("%s,%d,%.3f\n", test, bytes, longest * 1e6);
+        printf("%s,%d,%.3f,%d\n", test, bytes, longest * 1e6, spoiled);
 }
 
 int main(int argc, char **argv)

@@ -1,6 +1,6 @@
 /*
  * ferry_bench for any MPI: between two ranks, or with --pairs between every two.
- *     mpicc -O2 -o ferry_bench_mpi ferry_bench_mpi.c ferry_bench_common.c
+ *     mpicc -O2 -I../util -o ferry_bench_mpi ferry_bench_mpi.c ferry_bench_common.c ../util/load.c ../util/peek.c
  *     mpiexec -n 2 ferry_bench_mpi
  */
 #include "ferry_bench_common.h"

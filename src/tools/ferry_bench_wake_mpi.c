@@ -5,9 +5,12 @@
  *
  * Rank 0 sleeps so long while the others wait for it: wait, the most processor time that one of them used, seconds. Then,
  * 5 ms apart, it says a word to rank 1, which sleeps by then, and waits for its answer: wake, microseconds. Before that,
- * without MPI, it does the same with a child that sleeps on a futex, and with one that sleeps at a TCP socket.
+ * without MPI, it does the same with a child that sleeps on a futex, and with one that sleeps at a TCP socket. Last:
+ * spoiled, 1 if stolen time spoiled the figures, else 0.
  */
 #define _GNU_SOURCE
+#include "load.h"
+
 #include <arpa/inet.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -164,6 +167,8 @@ static void wake(int rank)
 int main(int argc, char **argv)
 {
     const char *first = getenv("PMI_RANK");
+    uint64_t stolen_before = ferry_stolen_us("", 0);
+    double begin = now();
     int rank;
 
     if (first && atoi(first) == 0) {
@@ -175,6 +180,9 @@ int main(int argc, char **argv)
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     wait_long(rank, argc > 1 ? (unsigned) atoi(argv[1]) : 1);
     wake(rank);
+    if (rank == 0)
+        printf("spoiled,%d\n", ferry_steal_spoils(ferry_stolen_us("", stolen_before),
+                                                  (uint64_t) ((now() - begin) * 1e6)));
     MPI_Finalize();
     return 0;
 }

@@ -80,7 +80,7 @@ static int show_config(void)
     return errors != 0;
 }
 
-/* ---- The table as a part of a manual page ---- */
+/* ---- The tables as parts of a manual page ---- */
 
 static void put_roff(const char *text)
 {
@@ -133,17 +133,32 @@ static unsigned part_of(int option)
     }
 }
 
+static int show_counters(void)
+{
+    ferry_counter_t counter;
+
+    for (unsigned i = 0; ferry_counter(i, &counter); i++) {
+        printf(".TP\n.B ");
+        put_roff(counter.name);
+        printf("\n\\&");
+        put_roff(counter.help);
+        if (counter.unit[0] != '\0')
+            printf("; unit: %s", counter.unit);
+        if (counter.kind == FERRY_COUNTER_LEVEL)
+            printf(" (as it is now)");
+        printf(".\n");
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"json", no_argument, NULL, 'j'},
-        {"devices", no_argument, NULL, 'd'},
-        {"transports", no_argument, NULL, 't'},
-        {"config", no_argument, NULL, 'c'},
-        {"version", no_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},
-        {"man", no_argument, NULL, 'm'}, /* for the build */
-        {NULL, 0, NULL, 0},
+        {"json", no_argument, NULL, 'j'},         {"devices", no_argument, NULL, 'd'},
+        {"transports", no_argument, NULL, 't'},   {"config", no_argument, NULL, 'c'},
+        {"version", no_argument, NULL, 'v'},      {"help", no_argument, NULL, 'h'},
+        {"man", no_argument, NULL, 'm'}, /* this and the next for the build */
+        {"man-counters", no_argument, NULL, 'n'}, {NULL, 0, NULL, 0},
     };
     unsigned parts = 0, count = 0;
     bool json = false, others = false;
@@ -185,6 +200,9 @@ int main(int argc, char **argv)
         break;
     case 'm':
         status = show_manual();
+        break;
+    case 'n':
+        status = show_counters();
         break;
     case 'h':
         fputs(usage, stdout);

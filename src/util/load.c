@@ -73,3 +73,15 @@ bool ferry_steal_time(const char *root, uint64_t *stolen, uint64_t *all)
     fclose(stat);
     return read == FIELDS;
 }
+
+uint64_t ferry_stolen_us(const char *root, uint64_t since_us)
+{
+    long per_second = sysconf(_SC_CLK_TCK);
+    uint64_t stolen, all;
+
+    if (per_second <= 0 || !ferry_steal_time(root, &stolen, &all))
+        return 0;
+    stolen = stolen * 1000000 / (uint64_t) per_second;
+    return stolen > since_us ? stolen - since_us
+                             : 0; /* it may go back in a machine that was moved */
+}

@@ -26,4 +26,17 @@ bool ferry_processors_free(struct ferry_load *load, uint32_t processors, uint64_
  * root as in ferry_cgroup_visit(). */
 bool ferry_steal_time(const char *root, uint64_t *stolen, uint64_t *all);
 
+/* What was stolen, of all processors together, in microseconds: more than since_us, which is what the same call with 0
+ * said before. 0 where the kernel does not tell. It is counted in ticks, of 10 ms mostly. */
+uint64_t ferry_stolen_us(const char *root, uint64_t since_us);
+
+/* Whether so much stolen from a measurement spoils its figure: more than this part of the time that it took. Good
+ * measurements scatter by about as much. What is stolen on any processor counts in full, for whoever waits for that
+ * process loses as much. */
+#define FERRY_STEAL_PERCENT 1
+static inline bool ferry_steal_spoils(uint64_t stolen_us, uint64_t elapsed_us)
+{
+    return stolen_us * 100 > elapsed_us * FERRY_STEAL_PERCENT;
+}
+
 #endif

@@ -1,5 +1,5 @@
 /*
- * How many want the machine's processors.
+ * How many want the machine's processors, and how much of these is stolen.
  */
 #include "load.h"
 #include "machine.h"
@@ -78,10 +78,26 @@ static void steal(void **state)
     assert_true(ferry_steal_time(root, &stolen, &all));
     assert_int_equal(stolen, 70);
     assert_int_equal(all, 10 + 1 + 20 + 300 + 4 + 5 + 6 + 70);
+    stolen = 70 * 1000000 / (uint64_t) sysconf(_SC_CLK_TCK);
+    assert_int_equal(ferry_stolen_us(root, 0), stolen);
+    assert_int_equal(ferry_stolen_us(root, 500), stolen - 500);
+    assert_int_equal(ferry_stolen_us(root, stolen + 1), 0);
     put("/proc/stat", "cpu  10 1 20 300\ncpu0 1 1 1 1\n"); /* an old kernel */
     assert_false(ferry_steal_time(root, &stolen, &all));
     put("/proc/stat", "nothing of the kind\n");
     assert_false(ferry_steal_time(root, &stolen, &all));
+    assert_int_equal(ferry_stolen_us(root, 0), 0);
+}
+
+static void spoiled(void **state)
+{
+    (void) state;
+    assert_false(ferry_steal_spoils(0, 0));
+    assert_false(ferry_steal_spoils(0, 5));
+    assert_false(ferry_steal_spoils(10000, 1000000));
+    assert_true(ferry_steal_spoils(10001, 1000000));
+    assert_true(ferry_steal_spoils(10000, 999999));
+    assert_true(ferry_steal_spoils(1, 0));
 }
 
 int main(void)
@@ -91,6 +107,7 @@ int main(void)
         cmocka_unit_test(counts_who_runs),
         cmocka_unit_test(free_or_taken),
         cmocka_unit_test_setup_teardown(steal, make_machine, remove_machine),
+        cmocka_unit_test(spoiled),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -127,6 +127,7 @@ int ferry_on_am(struct ferry_endpoint *endpoint, const struct ferry_head *head, 
 
     if (!handler)
         return -EPROTO;
+    ferry_count(&endpoint->core.received, head->length - header_length);
     handler(context->params.user, endpoint->peer, header, header_length,
             (const uint8_t *) payload + header_length, head->length - header_length, NULL);
     return 0;
@@ -158,6 +159,7 @@ int ferry_on_am_rts(struct ferry_endpoint *endpoint, const struct ferry_head *he
                                       .length = rts.length,
                                       .sender = rts.handle,
                                       .address = rts.address};
+    ferry_count(&endpoint->core.received, rts.length);
     handler(context->params.user, endpoint->peer, header, header_length, NULL, rts.length, message);
     return 0;
 }

@@ -185,6 +185,7 @@ void ferry_append(struct ferry_endpoint *endpoint, struct ferry_pending *pending
     else
         endpoint->core.first = pending;
     endpoint->core.last = pending;
+    endpoint->transport->context->counts.stalls++;
     ferry_endpoint_busy(endpoint);
 }
 
@@ -447,6 +448,11 @@ void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why)
 void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why)
 {
     ferry_core_peer_lost(endpoint->peer, error, why);
+}
+
+struct ferry_counts *ferry_core_counts(ferry_context_t *context)
+{
+    return &context->counts;
 }
 
 const ferry_params_t *ferry_core_params(ferry_context_t *context)

@@ -122,6 +122,8 @@ struct ferry_wait {
     bool has_called;       /* or said something that may wake one */
     bool is_brief, offers; /* the former, the latter was so when this wait began */
     unsigned sleepers;     /* threads */
+    uint64_t past_ns;      /* all waits before this one, as far as they went */
+    uint64_t slept_ns, sleeps;
 
     /* Who else wants the processor */
     bool crowded;        /* the job has more processes than processors */
@@ -131,7 +133,8 @@ struct ferry_wait {
     struct ferry_quota quota;
     struct ferry_load load;
     uint64_t stolen_ticks, all_ticks, steal_ns;
-    unsigned vain; /* how often it polled in vain since it was last of use */
+    uint64_t stolen_before_us; /* when the context was opened */
+    unsigned vain;             /* how often it polled in vain since it was last of use */
     uint64_t no_poll_until_ns;
 
     /* Descriptors that can end a sleep */
@@ -166,6 +169,7 @@ struct ferry_context {
     uint32_t idle;    /* calls of progress without events, in a row */
     uint32_t passes;  /* calls of ferry_pass() */
     struct ferry_wait wait;
+    struct ferry_counts counts;
 };
 
 /* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */
@@ -214,6 +218,9 @@ static inline void ferry_acts(ferry_context_t *context)
 /* What has to be done now and then, by whoever never is idle. */
 void ferry_pass(ferry_context_t *context);
 
+/* For how long it has waited, by the looks at the clock: short waits do without. */
+uint64_t ferry_wait_ns(const ferry_context_t *context);
+
 /* Whether other processes of the job wait for the processor that this one polls on. */
 bool ferry_is_crowded(ferry_context_t *context);
 
@@ -253,6 +260,9 @@ static inline void ferry_count(struct ferry_volume *volume, size_t bytes)
     volume->messages++;
     volume->bytes += bytes;
 }
+
+/* "shm", "fabric", "self"; NULL: not reached. */
+const char *ferry_peer_way(const ferry_peer_t *peer);
 
 /* ---- node.c ---- */
 

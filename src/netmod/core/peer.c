@@ -248,6 +248,7 @@ static void replace_endpoint(ferry_peer_t *peer, struct ferry_endpoint *endpoint
 {
     if (peer->endpoint) {
         endpoint->core.sent = peer->endpoint->core.sent;
+        endpoint->core.received = peer->endpoint->core.received;
         endpoint->core.unexpected = peer->endpoint->core.unexpected;
     }
     peer->endpoint = endpoint;
@@ -288,9 +289,13 @@ void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room)
         snprintf(text, room, "not reached");
 }
 
-static bool is_oneself(const ferry_peer_t *peer)
+const char *ferry_peer_way(const ferry_peer_t *peer)
 {
-    return !memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce));
+    if (!peer->transport)
+        return NULL;
+    if (!memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce)))
+        return "self";
+    return peer->transport->ops->name;
 }
 
 void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic)
@@ -298,9 +303,8 @@ void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic)
     struct ferry_volume none = {0};
     const struct ferry_volume *sent = peer->endpoint ? &peer->endpoint->core.sent : &none;
 
-    *traffic = (ferry_traffic_t){.messages = sent->messages, .bytes = sent->bytes};
-    if (peer->transport)
-        traffic->transport = is_oneself(peer) ? "self" : peer->transport->ops->name;
+    *traffic = (ferry_traffic_t){
+        .transport = ferry_peer_way(peer), .messages = sent->messages, .bytes = sent->bytes};
 }
 
 bool ferry_peer_is_near(ferry_peer_t *peer)

@@ -112,6 +112,7 @@ static void message_free(struct ferry_message *message)
 static void queue_unexpected(struct ferry_message *message)
 {
     message->queued = true;
+    message->context->counts.unexpected++;
     ferry_match_add(&message->context->match, &message->link);
 }
 
@@ -130,6 +131,8 @@ static int call_for(ferry_request_t *request)
     if (error) {
         ferry_handle_free(&request->peer->context->handles, op->handle);
         op->handle = 0;
+    } else {
+        ferry_count(&op->endpoint->transport->context->counts.piecewise, cts.length);
     }
     return error;
 }
@@ -329,6 +332,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
         data += sizeof(sender);
         length -= sizeof(sender);
     }
+    ferry_count(&endpoint->core.received, length);
     request = take_posted(context, head->word);
     if (likely(request != NULL)) {
         store(request, 0, data, length);
@@ -384,6 +388,8 @@ int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     memcpy(lead, payload, sizeof(lead));
     if (lead[0] > EAGER_LIMIT || head->length - sizeof(lead) > lead[0])
         return -EPROTO;
+    ferry_count(&endpoint->core.received, lead[0]);
+    ferry_count(&endpoint->transport->context->counts.piecewise, lead[0]);
     request = take_posted(endpoint->transport->context, head->word);
     message = message_new(endpoint, head->word, FERRY_MSG_PIECES, lead[0], request ? 0 : lead[0]);
     if (!message)
@@ -418,6 +424,7 @@ int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
     if (head->length != sizeof(rts))
         return -EPROTO;
     memcpy(&rts, payload, sizeof(rts));
+    ferry_count(&endpoint->core.received, rts.length);
     request = take_posted(context, head->word);
     if (request) {
         result = accept_offer(endpoint, head->word, rts.length, rts.handle, rts.address, request);

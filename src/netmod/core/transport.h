@@ -140,6 +140,13 @@ struct ferry_volume {
     uint64_t messages, bytes;
 };
 
+/* Of a context; shown by counter.c. */
+struct ferry_counts {
+    struct ferry_volume piecewise;                    /* received */
+    struct ferry_volume copied_by_cma, copied_by_mem; /* one for each call of fetch() that copied */
+    uint64_t copy_failures, stalls, unexpected, wakes;
+};
+
 struct ferry_endpoint {
     const struct ferry_transport_ops *ops;
     struct ferry_transport *transport;
@@ -154,7 +161,7 @@ struct ferry_endpoint {
     /* The core's own; zeroed by the transport. */
     struct {
         struct ferry_pending *first, *last; /* messages and answers that wait, in order */
-        struct ferry_volume sent;           /* beside what every send looks at */
+        struct ferry_volume sent, received; /* beside what is looked at for each message */
         bool busy, lost, holding;
         struct ferry_pending *streams;    /* large messages on their way, served in turn */
         struct ferry_message *assembly;   /* what NEXT packets belong to */
@@ -213,6 +220,8 @@ void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why);
 
 /* The endpoint of a peer, made when there is none yet (a peer that talks first). NULL: no memory. */
 struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer);
+
+struct ferry_counts *ferry_core_counts(ferry_context_t *context);
 
 /* Facts about the process that a transport may need. */
 const ferry_params_t *ferry_core_params(ferry_context_t *context);

@@ -117,6 +117,7 @@ void ferry_wait_init(ferry_context_t *context)
         .nudge = -1,
         .quota = ferry_quota(""),
         .processors = processors > 0 ? (uint32_t) processors : 1,
+        .stolen_before_us = ferry_stolen_us("", 0),
     };
     ferry_core_shares(context, false, 1);
 }
@@ -363,6 +364,7 @@ static void rest(ferry_context_t *context, bool waits, uint64_t now)
     if (!microseconds)
         return;
     context->wait.sleepers++;
+    context->wait.sleeps++;
     if (transport)
         transport->ops->sleep(transport, microseconds);
     else
@@ -374,6 +376,7 @@ static void rest(ferry_context_t *context, bool waits, uint64_t now)
 
 static void begin(struct ferry_wait *wait, uint64_t now)
 {
+    wait->past_ns += wait->last_ns - wait->since_ns;
     wait->since_ns = now;
     if (wait->polling) /* and something came */
         wait->vain = 0;
@@ -383,9 +386,15 @@ static void begin(struct ferry_wait *wait, uint64_t now)
     wait->has_woken = wait->has_called = false;
 }
 
+uint64_t ferry_wait_ns(const ferry_context_t *context)
+{
+    return context->wait.past_ns + context->wait.last_ns - context->wait.since_ns;
+}
+
 void ferry_core_has_woken(ferry_context_t *context)
 {
     context->wait.has_woken = context->wait.has_called = true;
+    context->counts.wakes++;
 }
 
 void ferry_core_has_called(ferry_context_t *context)
@@ -420,6 +429,7 @@ void ferry_idle(ferry_context_t *context, bool waits)
     wait->resting = true;
     rest(context, waits, now);
     wait->last_ns = ferry_now_ns();
+    wait->slept_ns += wait->last_ns - now;
 }
 
 void ferry_pass(ferry_context_t *context)

@@ -100,15 +100,33 @@ static void ask(struct ferry_shm_endpoint *endpoint)
         copier->way = FERRY_COPY_ASKING;
 }
 
+static struct ferry_counts *counts_of(struct ferry_shm_endpoint *endpoint)
+{
+    return ferry_core_counts(endpoint->base.transport->context);
+}
+
 static void choose(struct ferry_shm_endpoint *endpoint)
 {
     struct ferry_copier *copier = &endpoint->copier;
+    bool try_cma = allowed("cma");
 
     ferry_board_liveness(endpoint->board, endpoint->rank, &copier->pid);
-    if (allowed("cma") && copier->pid && works(endpoint, FERRY_COPY_CMA))
+    if (try_cma && copier->pid && works(endpoint, FERRY_COPY_CMA)) {
         copier->way = FERRY_COPY_CMA;
-    else
+    } else {
+        counts_of(endpoint)->copy_failures += try_cma;
         ask(endpoint);
+    }
+}
+
+static void count_copy(struct ferry_shm_endpoint *endpoint, size_t length)
+{
+    struct ferry_counts *counts = counts_of(endpoint);
+    struct ferry_volume *volume = endpoint->copier.way == FERRY_COPY_CMA ? &counts->copied_by_cma
+                                                                         : &counts->copied_by_mem;
+
+    volume->messages++;
+    volume->bytes += length;
 }
 
 static bool is_same_process(struct ferry_shm_endpoint *endpoint)
@@ -135,8 +153,11 @@ ssize_t ferry_shm_fetch(struct ferry_endpoint *base, uint64_t address, void *to,
         got = read_with(copier, copier->way, address, to, length);
     while (got == -EINTR);
     /* The number of a process that died may by now be another's. */
-    if (got > 0 && (copier->way != FERRY_COPY_CMA || is_same_process(endpoint)))
+    if (got > 0 && (copier->way != FERRY_COPY_CMA || is_same_process(endpoint))) {
+        count_copy(endpoint, (size_t) got);
         return got;
+    }
+    counts_of(endpoint)->copy_failures++;
     ferry_log(FERRY_LOG_INFO, "peer %u: copying by %s failed (%s), another way is used from now on",
               endpoint->rank, copier->way == FERRY_COPY_CMA ? "process_vm_readv" : "/proc/self/mem",
               strerror(errno));
@@ -195,6 +216,7 @@ static int on_challenge(struct ferry_shm_endpoint *endpoint, const uint8_t chall
         return -EPROTO;
     memcpy(copier->asked, challenge, 16);
     if (open_door(endpoint)) {
+        counts_of(endpoint)->copy_failures++;
         give_up(endpoint);
         return 0;
     }
@@ -269,10 +291,12 @@ static int on_sent(struct ferry_shm_endpoint *endpoint, int64_t status)
     if (copier->way != FERRY_COPY_ASKING || copier->socket < 0)
         return -EPROTO;
     door_name(endpoint, copier->own, copier->asked, name, expected);
-    if (status || take_over(copier, expected) || !works(endpoint, FERRY_COPY_MEM))
+    if (status || take_over(copier, expected) || !works(endpoint, FERRY_COPY_MEM)) {
+        counts_of(endpoint)->copy_failures++;
         give_up(endpoint);
-    else
+    } else {
         copier->way = FERRY_COPY_MEM;
+    }
     close_door(copier, place_of(endpoint));
     return 0;
 }

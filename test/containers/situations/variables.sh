@@ -74,6 +74,14 @@ mpi_t_variables() {
     passes inside a "$programs/variables" FERRY_SPIN 1ms
 }
 
+mpi_t_counters() {
+    two_with_directory
+    passes job a,b -n 2 "$programs/counters"
+    by shm
+    FERRY_TRANSPORTS=fabric passes job a,b -n 2 "$programs/counters"
+    by fabric
+}
+
 unknown_name() {
     container a
     FERRY_SPIM=10us passes inside a "$MPI_PREFIX/bin/mpiexec" -n 2 "$programs/where"

@@ -8,7 +8,9 @@ void MPIDI_FERRY_cvar_init(void)
 {
     ferry_variable_t variable;
 
-    MPIR_T_cat_add_desc("FERRY", "How Ferry carries messages; to be set in the environment");
+    MPIR_T_cat_add_desc(
+        "FERRY",
+        "How Ferry carries messages: FERRY_* are set in the environment, ferry_* are counted");
     for (unsigned i = 0; ferry_variable(i, &variable); i++) {
         MPIR_T_cvar_value_t value = {.str = (char *) variable.value};
         MPIR_T_CVAR_REGISTER_impl(MPI_CHAR, variable.name, NULL, (int) strlen(variable.value) + 1,

@@ -217,9 +217,11 @@ int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Ain
                           MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
                           MPI_Datatype recvtype);
 
-/* ---- Control variables (ferry_cvar.c) ---- */
+/* ---- Control and performance variables (ferry_cvar.c, ferry_pvar.c) ---- */
 
 void MPIDI_FERRY_cvar_init(void);
+void MPIDI_FERRY_pvar_init(void);
+void MPIDI_FERRY_pvar_keep(void);
 
 /* ---- Progress (ferry_progress.c) ---- */
 

@@ -169,6 +169,7 @@ int MPIDI_FERRY_init_local(int *tag_bits)
     int mpi_errno = MPI_SUCCESS;
 
     MPIDI_FERRY_cvar_init();
+    MPIDI_FERRY_pvar_init();
 
     /* One context serves all threads. */
     MPIDI_global.n_vcis = 1;
@@ -286,6 +287,7 @@ int MPIDI_FERRY_mpi_finalize_hook(void)
     global->leaving = true;
 
     ferry_context_t *context = global->context;
+    MPIDI_FERRY_pvar_keep();
     global->context = NULL;
     MPIDI_FERRY_teams_finalize();
     MPIDI_FERRY_spawn_finalize();
