@@ -30,6 +30,7 @@ static void ec2_nitro(void **state)
     expect_evidence(1, "CPUID says \"KVMKVMKVM\"");
 }
 
+/* systemd tells these by their type, too: the commit "virt: Improve detection of EC2 metal instances". */
 static void ec2_metal(void **state)
 {
     put_dmi("Amazon EC2\n", "c5.metal\n");
@@ -47,6 +48,8 @@ static void ec2_arm64(void **state)
     expect_chain("cloud Amazon EC2 (c6g.large) > VM KVM");
 }
 
+/* The build's name: what machines of that time reported publicly; the uuid in xen_pv: the page of EC2's user guide that
+ * scene.h names. */
 static void ec2_xen(void **state)
 {
     set_signature(0x40000000, "XenVMMXenVMM");
@@ -62,6 +65,7 @@ static void ec2_xen(void **state)
     expect_chain("cloud Amazon EC2 > VM Xen 4.11.amazon (HVM)");
 }
 
+/* Linux's Documentation/ABI/stable and testing/sysfs-hypervisor-xen. */
 static void xen_pv(void **state)
 {
     put("/sys/hypervisor/type", "xen\n");
@@ -77,6 +81,28 @@ static void xen_pv(void **state)
     expect_chain("cloud Amazon EC2 > VM Xen 4.17.3 (PV)");
 }
 
+static void xen_hvm(void **state)
+{
+    set_signature(0x40000000, "XenVMMXenVMM");
+    set_leaf(0x40000001, 4 << 16 | 17, 0, 0, 0);
+    put_dmi("Xen\n", "HVM domU\n");
+    put("/sys/hypervisor/type", "xen\n");
+    put("/sys/hypervisor/guest_type", "HVM\n");
+    put("/sys/hypervisor/properties/features", "00000705\n");
+    put("/sys/hypervisor/uuid", "4a1c8e0e-7c52-4f4c-9d56-0e3c1f2a5b6d\n");
+    put("/proc/xen/capabilities", "");
+    put_host();
+    expect_chain("VM Xen 4.17 (HVM)");
+    put("/sys/hypervisor/guest_type", "PVH\n");
+    expect_chain("VM Xen 4.17 (PVH)");
+    /* There all guests are of one kind. */
+    processor.none = true;
+    put_dmi("", "");
+    put("/sys/hypervisor/guest_type", "Xen\n");
+    put("/proc/device-tree/hypervisor/compatible", "xen,xen-4.17");
+    expect_chain("VM Xen (Xen)");
+}
+
 static void xen_dom0(void **state)
 {
     put_metal();
@@ -89,6 +115,8 @@ static void xen_dom0(void **state)
     expect_chain("VM Xen (dom0)");
 }
 
+/* The tag: cloud-init's documentation of Azure and its ds-identify; versions: Hyper-V's "Hypervisor Top-Level
+ * Functional Specification". Devices are none of this; test/unit/devices.c has the network's. */
 static void azure_with_a_virtual_function(void **state)
 {
     set_signature(0x40000000, "Microsoft Hv");
@@ -100,6 +128,10 @@ static void azure_with_a_virtual_function(void **state)
     put("/sys/class/infiniband/mlx5_0/device/vendor", "0x15b3\n");
     put_host();
     expect_chain("cloud Azure > VM Hyper-V 10.0.20348");
+    processor.none = true; /* arm64 */
+    expect_chain("cloud Azure > VM Hyper-V");
+    put("/sys/class/dmi/id/chassis_asset_tag", "\n"); /* somebody's own Hyper-V */
+    expect_chain("VM Hyper-V");
 }
 
 static void hyper_v_in_hyper_v(void **state)
@@ -111,11 +143,14 @@ static void hyper_v_in_hyper_v(void **state)
     expect_chain("VM Hyper-V > VM Hyper-V 0.0.0");
 }
 
+/* "Detect if a VM is running in Compute Engine" of Compute Engine's documentation. */
 static void google(void **state)
 {
     set_signature(0x40000000, "KVMKVMKVM");
     put_dmi("Google\n", "Google Compute Engine\n");
     put_host();
+    expect_chain("cloud Google Compute Engine > VM KVM");
+    processor.none = true; /* arm64 */
     expect_chain("cloud Google Compute Engine > VM KVM");
 }
 
@@ -196,6 +231,7 @@ static void others_by_cpuid(void **state)
     }
 }
 
+/* hw/arm/virt.c of QEMU names the machine so. */
 static void arm64_on_kvm(void **state)
 {
     processor.none = true;
@@ -207,6 +243,7 @@ static void arm64_on_kvm(void **state)
     expect_chain("VM QEMU TCG");
 }
 
+/* Documentation/devicetree/bindings/arm/xen.txt and virt/kvm/ppc-pv.rst of Linux; the board is hw/arm/virt.c's. */
 static void arm64_by_device_tree(void **state)
 {
     processor.none = true;
@@ -353,6 +390,7 @@ int main(void)
         in_scene(ec2_arm64),
         in_scene(ec2_xen),
         in_scene(xen_pv),
+        in_scene(xen_hvm),
         in_scene(xen_dom0),
         in_scene(azure_with_a_virtual_function),
         in_scene(hyper_v_in_hyper_v),

@@ -115,6 +115,7 @@ static void lxc(void **state)
     expect_chain(METAL " > container LXC (c2)");
 }
 
+/* "Communication between instance and host" of LXD's documentation. */
 static void lxd(void **state)
 {
     put_metal();
@@ -134,6 +135,17 @@ static void lxd(void **state)
     expect_chain(METAL " > container LXD (c1) > container docker (0123456789ab)");
 }
 
+/* LXD's agent makes the socket in its virtual machines, too: the same page. */
+static void lxd_s_virtual_machine(void **state)
+{
+    set_signature(0x40000000, "KVMKVMKVM");
+    put_dmi("QEMU\n", "Standard PC (Q35 + ICH9, 2009)\n");
+    put_host();
+    put("/dev/lxd/sock", "");
+    expect_chain("VM KVM (QEMU)");
+}
+
+/* "The Container Interface" of systemd's documentation. */
 static void nspawn(void **state)
 {
     put_metal();
@@ -145,6 +157,8 @@ static void nspawn(void **state)
 
 #define KUBELET "/var/lib/kubelet/pods/0a1b2c3d-1111-2222-3333-444455556666"
 
+/* The kubelet's design document "kubelet-systemd" has the names of cgroups, Kubernetes' documentation of services the
+ * variable; the paths of mounts are containerd's defaults. */
 static void pod_under_containerd(void **state)
 {
     put_ec2();
@@ -199,6 +213,7 @@ static void pod_under_crio(void **state)
     assert_string_equal(found.note, "");
 }
 
+/* Microsoft's answer in microsoft/WSL, issue 4555. */
 static void wsl(void **state)
 {
     set_signature(0x40000000, "Microsoft Hv");
@@ -344,6 +359,7 @@ int main(void)
         in_scene(podman_in_docker),
         in_scene(lxc),
         in_scene(lxd),
+        in_scene(lxd_s_virtual_machine),
         in_scene(nspawn),
         in_scene(pod_under_containerd),
         in_scene(pod_in_docker),

@@ -147,6 +147,8 @@ static void put_host(void)
     put("/proc/self/cgroup", "0::/user.slice/user-1000.slice/session-1.scope\n");
 }
 
+/* A Nitro instance. The board's tag: "Detect whether a host is an EC2 instance" of EC2's user guide; the vendor and the
+ * type: what systemd's virt.c and its commits on EC2 take for granted. */
 static void put_ec2(void)
 {
     set_signature(0x40000000, "KVMKVMKVM");
