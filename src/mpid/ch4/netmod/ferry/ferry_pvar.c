@@ -1,7 +1,8 @@
 /*
  * MPI_T's performance variables: Ferry's counters, to be read.
  *
- * Always there, whatever configure was told of MPICH's own: they cost nothing until they are read. They go on by themselves and belong to the process, so no session starts, stops or resets them.
+ * Always there, whatever configure was told of MPICH's own: they cost nothing until they are read. They go on by
+ * themselves and belong to the process, so no session starts, stops or resets them.
  */
 #include "ferry_impl.h"
 
