@@ -13,7 +13,7 @@
 #include "wire.h"
 
 static const char usage[] =
-    "usage: ferry_info [option]\n"
+    "usage: ferry_info [option]...\n"
     "Shows where it runs (machine, VM, container) and the limits that matter to messages.\n"
     "  -d, --devices     show RDMA and network devices, memory of other VMs, DAX\n"
     "  -t, --transports  show what each transport would use here, or why it can't be used\n"

@@ -143,6 +143,16 @@ static void hyper_v_in_hyper_v(void **state)
     expect_chain("VM Hyper-V > VM Hyper-V 0.0.0");
 }
 
+static void hyper_v_s_own_system(void **state)
+{
+    set_signature(0x40000000, "Microsoft Hv");
+    set_leaf(0x40000002, 26100, 10 << 16, 0, 0);
+    set_leaf(0x40000003, 0, 1, 0, 0);
+    put_metal();
+    put_host();
+    expect_chain("VM Hyper-V 10.0.26100 (root partition)");
+}
+
 /* "Detect if a VM is running in Compute Engine" of Compute Engine's documentation. */
 static void google(void **state)
 {
@@ -394,6 +404,7 @@ int main(void)
         in_scene(xen_dom0),
         in_scene(azure_with_a_virtual_function),
         in_scene(hyper_v_in_hyper_v),
+        in_scene(hyper_v_s_own_system),
         in_scene(google),
         in_scene(openstack_and_others),
         in_scene(emulated),
