@@ -162,13 +162,13 @@ static void as_text(void **state)
     assert_string_equal(
         text, "A job of 4 ranks\n\n"
               "hostA: VM KVM\n"
-              "  - hostA: ranks 2\n"
+              "  ranks 2\n"
               "  container docker 4f0e\n"
-              "    - one: ranks 0\n"
+              "    ranks 0\n"
               "  container docker 99aa\n"
-              "    - two: ranks 1\n"
+              "    ranks 1\n"
               "hostB: bare metal\n"
-              "  - hostB: ranks 3\n"
+              "  ranks 3\n"
               "\nWays\n"
               "  to itself        0 pairs, 0 messages, 0 B\n"
               "  shared memory    1 pairs, 10 messages, 4.0 KiB\n"
@@ -253,7 +253,7 @@ static void many_ranks(void **state)
 static void some_tell_nothing(void **state)
 {
     assert_int_equal(ferry_map_add(&map, job[3], strlen(job[3])), 0);
-    expect_in(ferry_map_text, "unknown: ranks 0-2\n");
+    expect_in(ferry_map_text, "nothing is known of ranks 0-2\n");
     expect_in(ferry_map_svg, "<title>rank 0: nothing is known</title>");
     expect_in(ferry_map_json, "\"rank\": 1,\n      \"known\": false\n");
 }
@@ -268,7 +268,7 @@ static void names_do_no_harm(void **state)
     expect_in(ferry_map_svg, "&lt;script&gt;&amp;'");
     expect_in(ferry_map_svg, "rank 0 on &lt;/title&gt;\"\\?[2J,");
     expect_in(ferry_map_json, "\"host\": \"</title>\\\"\\\\?[2J\"");
-    expect_in(ferry_map_text, "  - </title>\"\\?[2J: ranks 0\n");
+    expect_in(ferry_map_text, "<script>&'\n  ranks 0\n");
 }
 
 static void nonsense_is_refused(void **state)

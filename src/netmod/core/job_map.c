@@ -101,7 +101,9 @@ static void tell_containers(struct telling *telling, unsigned from)
         char *label = open_box(telling, "%.120s-%llu", level->id[0] ? level->id : level->name,
                                innermost ? placement->namespaces.inode[FERRY_NS_MNT] : 0);
 
-        ferry_level_text(level, label, 256);
+        int length = innermost ? snprintf(label, 256, "%.64s: ", telling->names.nodename) : 0;
+
+        ferry_level_text(level, label + length, 256 - (size_t) length);
     }
 }
 

@@ -26,22 +26,19 @@ static void put_ranks(const uint32_t *ranks, uint32_t count, FILE *out)
     putc('\n', out);
 }
 
-static void put_node(const struct ferry_map *map, const struct ferry_map_node *node, int depth,
-                     FILE *out)
+static void put_node(const struct ferry_map_node *node, int depth, FILE *out)
 {
     enum { INDENT = 2 };
 
     if (node->box != NULL)
         fprintf(out, "%*s%s\n", (depth - 1) * INDENT, "", node->box->label);
     if (node->rank_count > 0) {
-        const struct ferry_map_rank *first = &map->ranks[node->ranks[0]];
-
-        fprintf(out, "%*s%s %s%sranks ", depth * INDENT, "", node->box == NULL ? "unknown:" : "-",
-                first->known ? first->host : "", first->known ? ": " : "");
+        fprintf(out, "%*s%s ", depth * INDENT, "",
+                node->box == NULL ? "nothing is known of ranks" : "ranks");
         put_ranks(node->ranks, node->rank_count, out);
     }
     for (const struct ferry_map_node *child = node->first; child != NULL; child = child->next)
-        put_node(map, child, depth + 1, out);
+        put_node(child, depth + 1, out);
 }
 
 static void put_sums(const struct ferry_map *map, FILE *out)
@@ -122,7 +119,7 @@ void ferry_map_text(const struct ferry_map *map, FILE *out)
 
     fprintf(out, "A job of %" PRIu32 " ranks\n\n", map->count);
     if (root != NULL)
-        put_node(map, root, 0, out);
+        put_node(root, 0, out);
     ferry_map_tree_free(root);
     put_sums(map, out);
     put_all_astray(map, out);
