@@ -295,11 +295,11 @@ int ferry_team_await(ferry_team_t *team, uint32_t member, uint32_t steps);
 
 /* ---- What was sent ---- */
 
+/* transport: by which the peer is reached: "shm", "fabric", or "self" for the process itself, however that is done; NULL:
+ * not reached yet. Counted is what was sent to it since ferry_open(), bytes of data without headers. */
 typedef struct ferry_traffic {
-    const char *
-        transport; /* by which the peer is reached: "shm", "fabric", or "self" for the process itself, however
-                              that is done; NULL: not reached yet */
-    uint64_t messages, bytes; /* sent to it since ferry_open(); bytes of data, without headers */
+    const char *transport;
+    uint64_t messages, bytes;
 } ferry_traffic_t;
 
 /* Counted when posted: what was sent by ferry_send(), ferry_send_small() and ferry_am_send(). A put or a get is two

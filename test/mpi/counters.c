@@ -1,6 +1,8 @@
 /*
  * MPI_T shows Ferry's counters: what a known exchange adds to them, how sessions treat them, and that they can be read
  * by any thread as long as MPI_T is there.
+ *
+ *   counters [NUMBER]   fails also unless so many peers are reached by another transport than the first
  */
 #include "check.h"
 
@@ -167,6 +169,12 @@ int main(int argc, char **argv)
     CHECK(early < 0, "a counter of a process that has not called MPI_Init");
     MPI_T_pvar_session_create(&session);
     all_are_explained();
+    if (argc > 1) {
+        MPI_T_pvar_handle handle = handle_of("ferry_fallback_peers", MPI_T_PVAR_CLASS_LEVEL);
+        unsigned long long peers = read_handle(handle);
+        CHECK(peers == strtoull(argv[1], NULL, 10), "%llu peers", peers);
+        MPI_T_pvar_handle_free(session, &handle);
+    }
     if (check_rank < 2) {
         exact();
         sessions();

@@ -184,13 +184,18 @@ static void one_is_woken(struct job *job)
     check(!job->rank || (value(job->context, "ferry_sleeps") && slept && waited));
 }
 
-static void run(const char *copy, int size, void (*body)(struct job *))
+static void run(const char *transports, const char *copy, int size, void (*body)(struct job *))
 {
+    int failed;
+
+    setenv("FERRY_TRANSPORTS", transports, 1);
     setenv("FERRY_COPY", copy, 1);
     setenv("FERRY_FETCH", "always", 1);
-    assert_int_equal(job_run(size, body), 0);
+    failed = job_run(size, body);
+    unsetenv("FERRY_TRANSPORTS");
     unsetenv("FERRY_COPY");
     unsetenv("FERRY_FETCH");
+    assert_int_equal(failed, 0);
 }
 
 #ifdef HAVE_LIBFABRIC
@@ -209,21 +214,19 @@ static void over_the_network(struct job *job)
 
 static void fabric(void **state)
 {
-    setenv("FERRY_TRANSPORTS", "fabric", 1);
-    run("none", 2, over_the_network);
-    unsetenv("FERRY_TRANSPORTS");
+    run("fabric", "none", 2, over_the_network);
 }
 #endif
 
 static void jobs(void **state)
 {
-    run("none", 2, both_copy);
-    run("cma", 2, by_cma);
-    run("mem", 2, by_mem);
-    run("cma,mem", 2, cma_is_forbidden);
-    run("cma", 2, nothing_is_left);
-    run("none", 1, alone);
-    run("none", 2, one_is_woken);
+    run("shm", "none", 2, both_copy);
+    run("shm", "cma", 2, by_cma);
+    run("shm", "mem", 2, by_mem);
+    run("shm", "cma,mem", 2, cma_is_forbidden);
+    run("shm", "cma", 2, nothing_is_left);
+    run("shm", "none", 1, alone);
+    run("shm", "none", 2, one_is_woken);
 }
 
 /* ---- Wires ---- */

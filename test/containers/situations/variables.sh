@@ -76,9 +76,12 @@ mpi_t_variables() {
 
 mpi_t_counters() {
     two_with_directory
-    passes job a,b -n 2 "$programs/counters"
+    passes job a,b -n 2 "$programs/counters" 0
     by shm
-    FERRY_TRANSPORTS=fabric passes job a,b -n 2 "$programs/counters"
+    FERRY_TRANSPORTS=fabric passes job a,b -n 2 "$programs/counters" 0
+    by fabric
+    container c
+    passes job a,c -n 2 "$programs/counters" 1
     by fabric
 }
 
