@@ -368,6 +368,48 @@ static void forks_and_programs_change_nothing(void **state)
     assert_false(known(victim));
 }
 
+static _Atomic bool forked;
+
+static void *allocate_meanwhile(void *none)
+{
+    enum { COUNT = 100, LENGTH = 20000 };
+    char *blocks[COUNT];
+
+    while (!forked) {
+        for (int i = 0; i < COUNT; i++)
+            blocks[i] = malloc(LENGTH);
+        touch(cache, blocks[0], LENGTH);
+        for (int i = 0; i < COUNT; i++)
+            free(blocks[i]);
+        malloc_trim(0);
+    }
+    return NULL;
+}
+
+/* fork() takes locks of malloc()'s, which gives back memory while it has them. */
+static void a_fork_waits_for_no_free(void **state)
+{
+    pthread_t threads[3];
+
+    NEEDS_HOOKS();
+    forked = false;
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, allocate_meanwhile, NULL);
+    for (int i = 0; i < 300; i++) {
+        pid_t child = fork();
+
+        if (child == 0) {
+            alarm(CHILD_SECONDS);
+            free(malloc(64 << 20));
+            _exit(ferry_regions_off(cache) ? 0 : 1);
+        }
+        assert_int_equal(child_end(child), 0);
+    }
+    forked = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* What nothing sees, so that the documentation says it right; and where it is noticed at last. */
 static void a_raw_system_call_is_not_seen(void **state)
 {
@@ -422,6 +464,7 @@ int main(void)
         each(by_the_adapter_itself),
         each(by_a_signal_handler),
         each(forks_and_programs_change_nothing),
+        each(a_fork_waits_for_no_free),
         each(a_raw_system_call_is_not_seen),
         each(the_programs_signals_stay),
     };

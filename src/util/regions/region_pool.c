@@ -134,8 +134,12 @@ void ferry_region_forget_hits(unsigned cache)
         atomic_store_explicit(&thread->hits[cache], 0, memory_order_relaxed);
 }
 
+/* Those that were used before are left alone: the list of the unused may be half written. */
 void ferry_region_pool_forked(void)
 {
+    unused = NULL;
+    if (fresh < FERRY_REGIONS_MAX)
+        fresh++;
     for (struct ferry_region_thread *thread = atomic_load(&threads); thread; thread = thread->next)
         atomic_store(&thread->taken, thread == ferry_region_self);
 }

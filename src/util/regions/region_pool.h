@@ -68,7 +68,7 @@ void ferry_region_settle(void);
 uint64_t ferry_region_hits(unsigned cache);
 void ferry_region_forget_hits(unsigned cache);
 
-/* In the child of a fork: the other threads are no more. */
+/* In the child of a fork: the other threads are no more, and the lock was perhaps held. */
 void ferry_region_pool_forked(void);
 
 static inline uint32_t ferry_region_number(const struct ferry_region_entry *entry)

@@ -20,11 +20,6 @@ static void *room(size_t length)
     return memory == MAP_FAILED ? NULL : memory;
 }
 
-static size_t front_length(const struct ferry_regions *cache)
-{
-    return ((size_t) cache->front_mask + 1) * FERRY_REGIONS_WAYS * sizeof(cache->front[0]);
-}
-
 static size_t order_length(const struct ferry_regions *cache)
 {
     return cache->options.count * sizeof(cache->order.entries[0]);
@@ -33,7 +28,7 @@ static size_t order_length(const struct ferry_regions *cache)
 static void free_cache(struct ferry_regions *cache)
 {
     if (cache->front)
-        munmap(cache->front, front_length(cache));
+        munmap(cache->front, ferry_regions_front_length(cache));
     if (cache->order.entries)
         munmap(cache->order.entries, order_length(cache));
     free(cache);
@@ -74,7 +69,7 @@ int ferry_regions_open(const struct ferry_regions_adapter *adapter,
     /* Two slots for each region, in sets of eight, few of which overflow. */
     while ((cache->front_mask + 1) * FERRY_REGIONS_WAYS < 2 * cache->options.count)
         cache->front_mask = 2 * cache->front_mask + 1;
-    cache->front = room(front_length(cache));
+    cache->front = room(ferry_regions_front_length(cache));
     cache->order.entries = room(order_length(cache));
     if (!cache->front || !cache->order.entries)
         result = -ENOMEM;
@@ -131,7 +126,8 @@ static void give_up(struct ferry_region_thread *self, struct ferry_region_entry 
     if (atomic_load_explicit(&entry->live, memory_order_acquire))
         return;
     ferry_regions_lock();
-    ferry_regions_alert();
+    if (entry->state == FERRY_REGION_DEAD)
+        ferry_regions_alert();
     ferry_regions_unlock();
 }
 

@@ -1,5 +1,7 @@
 #include "regions_internal.h"
 
+#include <sys/mman.h>
+
 /* Who sees that it is not live, under the lock or after ferry_region_settle(), has given back his use of it or
  * will; see doc/registration-cache.md. */
 bool ferry_regions_kill(struct ferry_region_entry *entry)
@@ -80,4 +82,9 @@ void ferry_regions_front(struct ferry_regions *cache, uintptr_t address,
 
     atomic_store_explicit(&set[choose(cache, set, tag)],
                           tag << 32 | (ferry_region_number(entry) + 1), memory_order_release);
+}
+
+void ferry_regions_front_clear(struct ferry_regions *cache)
+{
+    madvise(cache->front, ferry_regions_front_length(cache), MADV_DONTNEED);
 }

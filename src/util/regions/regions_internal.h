@@ -64,6 +64,14 @@ bool ferry_regions_evict(struct ferry_regions *cache);
 void ferry_regions_front(struct ferry_regions *cache, uintptr_t address,
                          struct ferry_region_entry *entry);
 
+/* Hits find nothing any more. */
+void ferry_regions_front_clear(struct ferry_regions *cache);
+
+static inline size_t ferry_regions_front_length(const struct ferry_regions *cache)
+{
+    return ((size_t) cache->front_mask + 1) * FERRY_REGIONS_WAYS * sizeof(cache->front[0]);
+}
+
 static inline uint64_t ferry_regions_hash(uintptr_t address)
 {
     return address / FERRY_REGIONS_PAGE * 0x9e3779b97f4a7c15u;

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "regions_internal.h"
 
@@ -12,6 +13,9 @@ static struct ferry_regions *caches[FERRY_REGIONS_CACHES];
 
 /* Whether this thread has the lock. volatile: a signal handler looks. */
 static _Thread_local volatile bool holding __attribute__((tls_model("initial-exec")));
+
+/* In a thread that forks: the parent. */
+static _Thread_local volatile pid_t forking __attribute__((tls_model("initial-exec")));
 
 /* A signal handler unmapped something while its thread had the lock. */
 static _Atomic bool drop_all;
@@ -79,6 +83,9 @@ void ferry_regions_unmapping(uintptr_t start, size_t length)
     uintptr_t end = start + length < start ? UINTPTR_MAX : start + length;
     uint64_t unused;
 
+    /* In a child in which the lock is not made anew yet. */
+    if (forking && forking != getpid())
+        return;
     if (holding) {
         atomic_store(&drop_all, true);
         ferry_regions_alert();
@@ -115,35 +122,45 @@ void ferry_regions_unmapped(void)
 
 /* ---- fork(): what was registered is the parent's ---- */
 
-static void forked(struct ferry_regions *cache)
+/* The lock is not held meanwhile: fork() takes malloc()'s locks, which a thread that waits here may have. So whatever
+ * it guards may be half done in the child, where all of it is forgotten. */
+static void before_fork(void)
 {
-    cache->off = "this is the child of a fork";
-    while (cache->order.count) {
-        struct ferry_region_entry *entry = cache->order.entries[--cache->order.count];
-
-        atomic_store(&entry->live, false);
-        entry->state = FERRY_REGION_DEAD;
-    }
-    cache->tree = cache->dead = NULL;
-    cache->count = 0;
-    cache->bytes = 0;
+    forking = getpid();
 }
 
-/* What other libraries do between these two finds that the lock is held by its own thread. */
+static void in_parent(void)
+{
+    forking = 0;
+}
+
+static void forget(struct ferry_regions *cache)
+{
+    cache->off = "this is the child of a fork";
+    cache->tree = cache->dead = NULL;
+    cache->order.count = 0;
+    cache->count = 0;
+    cache->bytes = 0;
+    atomic_store(&cache->attention, false);
+    ferry_regions_front_clear(cache);
+}
+
 static void in_child(void)
 {
+    pthread_mutex_init(&lock, NULL);
+    atomic_store(&drop_all, false);
+    atomic_store(&ranges_used, 0);
+    atomic_store(&ranges_lost, 0);
     ferry_region_pool_forked();
-    atomic_store(&ranges_used, mine.ranges);
-    atomic_store(&ranges_lost, mine.lost);
     for (unsigned i = 0; i < FERRY_REGIONS_CACHES; i++)
         if (caches[i])
-            forked(caches[i]);
-    ferry_regions_unlock();
+            forget(caches[i]);
+    forking = 0;
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(ferry_regions_lock, ferry_regions_unlock, in_child);
+    pthread_atfork(before_fork, in_parent, in_child);
 }
 
 /* ---- The list ---- */

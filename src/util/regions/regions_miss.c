@@ -310,7 +310,8 @@ static bool copy_first(struct wish *wish)
     struct ferry_regions *cache = wish->cache;
     uint64_t copies = ferry_region_policy_copies(&cache->options.policy, wish->end - wish->start);
 
-    if (copies == 0 || ferry_region_seen_note(&cache->seen, wish->start) >= copies)
+    if (copies == 0 ||
+        (copies != UINT64_MAX && ferry_region_seen_note(&cache->seen, wish->start) >= copies))
         return false;
     cache->counters.copies++;
     return true;
