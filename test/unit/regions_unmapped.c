@@ -5,6 +5,8 @@
 
 #include <pthread.h>
 
+#include "clock.h"
+
 static const struct ferry_regions_options told = {.events = FERRY_REGIONS_TOLD};
 
 /* Addresses that nothing lies at: the cache never touches memory. */
@@ -153,6 +155,73 @@ static void two_do_not_register_the_same(void **state)
     close_checked(cache);
 }
 
+/* ---- Races ---- */
+
+/* Registrations that are never reused, so that a use after the end shows. */
+#define REGISTRATIONS 2000000
+static _Atomic unsigned char *ended; /* by number */
+static _Atomic uintptr_t begun;
+static _Atomic bool stop;
+static _Atomic uint64_t taken, taken_ended;
+
+static int begin(void *context, void *address, size_t length, void **handle)
+{
+    *handle = (void *) begun++;
+    return 0;
+}
+
+static void end(void *context, void *handle)
+{
+    ended[(uintptr_t) handle] = 1;
+}
+
+static void *take_and_look(void *cache)
+{
+    const struct ferry_region *region;
+
+    while (!stop) {
+        if (ferry_regions_get(cache, base, PAGE, &region))
+            continue;
+        taken++;
+        for (int i = 0; i < 10; i++)
+            taken_ended += ended[(uintptr_t) region->handle];
+        ferry_regions_put(region);
+    }
+    return NULL;
+}
+
+static void nobody_has_what_was_deregistered(void **state)
+{
+    const struct ferry_regions_adapter adapter = {begin, end, NULL};
+    struct ferry_regions_counters counters;
+    struct ferry_regions *cache;
+    uint64_t until = ferry_now_ns() + 500000000;
+    pthread_t threads[3];
+
+    ended = calloc(REGISTRATIONS, 1);
+    assert_int_equal(ferry_regions_open(&adapter, &told, &cache), 0);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, take_and_look, cache);
+    while (ferry_now_ns() < until && begun < REGISTRATIONS - 10) {
+        unmap(base, PAGE);
+        ferry_regions_reap(cache);
+    }
+    stop = true;
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    unmap(base, PAGE);
+    ferry_regions_reap(cache);
+    counters = ferry_regions_count(cache);
+    assert_true(taken > 0 && begun > 0);
+    assert_int_equal(taken_ended, 0);
+    assert_int_equal(counters.regions, 0);
+    assert_int_equal(counters.bytes, 0);
+    for (uintptr_t i = 0; i < begun; i++)
+        assert_int_equal(ended[i], 1);
+    ferry_regions_close(cache);
+    free((void *) ended);
+}
+
 /* ---- Off, fork, several ---- */
 
 static void without_events_each_region_serves_once(void **state)
@@ -231,6 +300,7 @@ int main(void)
         cmocka_unit_test(nor_while_too_many_are_unmapped),
         cmocka_unit_test(unmapped_while_it_is_registered),
         cmocka_unit_test(two_do_not_register_the_same),
+        cmocka_unit_test(nobody_has_what_was_deregistered),
         cmocka_unit_test(without_events_each_region_serves_once),
         cmocka_unit_test(a_child_leaves_the_parents_regions_alone),
         cmocka_unit_test(caches_are_separate),
