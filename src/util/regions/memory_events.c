@@ -1,6 +1,6 @@
 #include "memory_events.h"
 
-#ifdef HAVE_UCM
+#if defined(HAVE_UCM) && defined(__x86_64__)
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -98,12 +98,15 @@ static const char *load(void)
 
 /* Without a malloc() of libucm's: its hooks in the C library see what the usual one does. Those who want the single
  * events are called after these have happened; of brk() there is one event or the other. */
-static bool install(void)
+static const char *install(void)
 {
     const ucm_global_config_t usual = *ucm.options;
     ucm_global_config_t options = usual;
     bool done;
 
+    /* In its other modes calls from within the C library are not seen, and mremap() can't be mended. */
+    if (!usual.enable_events || usual.mmap_hook_mode != UCM_MMAP_HOOK_BISTRO)
+        return "UCX's libucm is told to put no hooks into the C library (UCX_MEM_...)";
     options.enable_malloc_hooks = options.enable_malloc_reloc = 0;
     options.enable_dynamic_mmap_thresh = 0;
     ucm.set_options(&options);
@@ -115,7 +118,7 @@ static bool install(void)
                            1000, on_end, NULL) == UCS_OK &&
            ucm.test_events(UCM_EVENT_VM_UNMAPPED) == UCS_OK;
     ucm.set_options(&usual);
-    return done;
+    return done ? NULL : "UCX's libucm could not put its hooks into the C library";
 }
 
 /* ---- The proof ---- */
@@ -199,8 +202,8 @@ static const char *start(void)
     if (dlsym(RTLD_DEFAULT, "__sanitizer_get_heap_size"))
         return "the malloc() of a sanitizer unmaps memory unseen";
     why = load();
-    if (!why && !install())
-        why = "UCX's libucm could not put its hooks into the C library";
+    if (!why)
+        why = install();
     if (!why)
         why = ferry_memory_watch_mremap(ucm.unmapped, ucm.mapped, after);
     return why ? why : prove();
@@ -227,7 +230,7 @@ const char *ferry_memory_events_start(ferry_memory_before *before, ferry_memory_
 
 const char *ferry_memory_events_start(ferry_memory_before *before, ferry_memory_after *after)
 {
-    return "this libferry was built without UCX's libucm";
+    return "this libferry was built without UCX's libucm, or not for x86-64";
 }
 
 #endif

@@ -65,12 +65,4 @@ const char *ferry_memory_watch_mremap(ferry_memory_range *unmapped, ferry_memory
     return NULL;
 }
 
-#else
-
-const char *ferry_memory_watch_mremap(ferry_memory_range *unmapped, ferry_memory_range *mapped,
-                                      ferry_memory_after *after)
-{
-    return "mremap() can't be watched on this kind of processor";
-}
-
 #endif
