@@ -33,6 +33,9 @@ guests_begin() {
     done
     guests_fetched=$("$guests_dir/fetch") || return 2
     root=$guests_fetched/root kernel=$(cat "$guests_fetched/kernel")
+    # Lets no fetch remove it until the last guest has ended.
+    exec {guests_lock}<"$guests_fetched"
+    flock -s "$guests_lock"
     guests_library=$root/usr/lib/x86_64-linux-gnu
     guests_work=$(mktemp -d "${TMPDIR:-/tmp}/ferry-guests.XXXXXX")
     # All that a guest needs until it has its root.
@@ -69,12 +72,14 @@ guest() {
         *) echo "guest: $each is no attribute" >&2; return 2 ;;
         esac
     done
-    local number=$((11 + ${#guests[@]})) dir=$guests_work/$name mac=52:54:00:77
+    local number=$((11 + ${#guests[@]})) dir=$guests_work/$name mac
+    [ ! -e "$dir" ] || { echo "guest: there is a $name already" >&2; return 2; }
+    mac=52:54:00:77:$(printf %02x $number)
     local options=(-netdev "stream,id=n0,server=off,addr.type=unix,addr.path=$guests_work/net0"
-        -device "virtio-net-pci,netdev=n0,romfile=,mac=$mac:00:$number")
+        -device "virtio-net-pci,netdev=n0,romfile=,mac=$mac:00")
     [ "$vf" = no ] || options+=(-device pcie-root-port,id=port0,slot=1
         -netdev "stream,id=n1,server=off,addr.type=unix,addr.path=$guests_work/net1"
-        -device "igb,id=igb0,bus=port0,netdev=n1,romfile=,mac=$mac:01:$number")
+        -device "igb,id=igb0,bus=port0,netdev=n1,romfile=,mac=$mac:01")
     local kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
     mkdir -p "$dir/ports"
     options+=(-device virtio-serial-pci)
@@ -127,8 +132,10 @@ guest_comes_up() {
     done
     hosts=$(cat "$guests_work/hosts")
     timeout $((end - SECONDS + 1)) "$guests_dir/ask" "$dir/ports" \
-        sh -c "echo '$hosts' >> /etc/hosts" >/dev/null ||
+        sh -c "echo '$hosts' >> /etc/hosts" 2>"$dir/ask" || {
+        [ $SECONDS -ge $end ] || guest_failed "$name" "ended before it was up: $(cat "$dir/ask")" || return
         guest_failed "$name" "did not come up in 60 s" || return
+    }
     [ ! -e "$dir/vf" ] || in_guest "$name" "$guests_dir/guest-vf" "$(cat "$dir/vf")/24" >"$dir/vf.log" 2>&1 ||
         guest_failed "$name" "has no VF: $(tail -n 1 "$dir/vf.log")"
 }
