@@ -65,7 +65,8 @@ static void append(struct port *p, const unsigned char *frame, size_t length)
 static struct station *find(const unsigned char *mac, int network)
 {
     for (struct station *s = stations; s < stations + n_stations; s++)
-        if (memcmp(s->mac, mac, 6) == 0 && ports[s->port].fd >= 0 && ports[s->port].network == network)
+        if (memcmp(s->mac, mac, 6) == 0 && ports[s->port].fd >= 0 &&
+            ports[s->port].network == network)
             return s;
     return NULL;
 }
@@ -123,7 +124,8 @@ static void welcome(int network)
         close(fd);
         return;
     }
-    ports[i] = (struct port){.fd = fd, .network = network, .input = malloc(LONGEST), .output = malloc(ROOM)};
+    ports[i] = (struct port){
+        .fd = fd, .network = network, .input = malloc(LONGEST), .output = malloc(ROOM)};
     if (!ports[i].input || !ports[i].output)
         die("memory");
     if (i == n_ports)
@@ -140,7 +142,8 @@ int main(int argc, char **argv)
             die(argv[i]);
         }
         strcpy(address.sun_path, argv[i]);
-        if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) != 0 || listen(fd, 64) != 0)
+        if (fd < 0 || bind(fd, (struct sockaddr *) &address, sizeof(address)) != 0 ||
+            listen(fd, 64) != 0)
             die(argv[i]);
         ports[n_networks++] = (struct port){.fd = fd};
     }
@@ -149,7 +152,8 @@ int main(int argc, char **argv)
         struct pollfd polls[PORTS];
         int n = n_ports;
         for (int i = 0; i < n; i++)
-            polls[i] = (struct pollfd){.fd = ports[i].fd, .events = POLLIN | (ports[i].out ? POLLOUT : 0)};
+            polls[i] = (struct pollfd){.fd = ports[i].fd,
+                                       .events = POLLIN | (ports[i].out ? POLLOUT : 0)};
         if (poll(polls, n, -1) < 0 && errno != EINTR)
             die("poll");
         for (int i = 0; i < n; i++) {
