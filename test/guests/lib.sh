@@ -23,20 +23,24 @@ guests_say() {
     printf '[%3d s] %s\n' "$SECONDS" "$*" >&2
 }
 
+# guests_need PACKAGE COMMAND: a command that fails where the package is missing
+guests_need() {
+    eval "$2" >/dev/null 2>&1 || { echo "guests: $1 is missing (Debian: apt-get install $1)" >&2; return 2; }
+}
+
 guests_begin() {
-    local tool root kernel file number=10
-    for tool in python3:python3 cc:gcc setpriv:util-linux; do
-        command -v "${tool%:*}" >/dev/null || {
-            echo "guests: ${tool%:*} is missing (Debian: apt-get install ${tool#*:})" >&2
-            return 2
-        }
-    done
+    local root kernel file number=10
+    # Debian's python3-minimal lacks json.
+    guests_need python3 "python3 -c 'import json'" || return
+    guests_need gcc "command -v cc" || return
+    guests_need util-linux "command -v setpriv" || return
     guests_fetched=$("$guests_dir/fetch") || return 2
     root=$guests_fetched/root kernel=$(cat "$guests_fetched/kernel")
     # Lets no fetch remove it until the last guest has ended.
     exec {guests_lock}<"$guests_fetched"
     flock -s "$guests_lock"
     guests_library=$root/usr/lib/x86_64-linux-gnu
+    guests_qemu=("$(guests_tool qemu-system-x86_64)" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
     guests_work=$(mktemp -d "${TMPDIR:-/tmp}/ferry-guests.XXXXXX")
     # All that a guest needs until it has its root.
     mkdir -p "$guests_work/initrd/modules"
@@ -54,7 +58,10 @@ guests_begin() {
     cc -O2 -o "$guests_work/switch" "$guests_dir/switch.c"
     setpriv --pdeathsig KILL "$guests_work/switch" "$guests_work/net0" "$guests_work/net1" &
     guests_switch=$!
-    while [ ! -S "$guests_work/net1" ]; do sleep 0.01; done
+    while [ ! -S "$guests_work/net1" ]; do
+        kill -0 $guests_switch 2>/dev/null || return
+        sleep 0.01
+    done
     [ -n "$guests_accel" ] || guests_accel=$(guests_choose_accel)
 }
 
@@ -73,6 +80,7 @@ guest() {
         esac
     done
     local number=$((11 + ${#guests[@]})) dir=$guests_work/$name mac
+    [[ $name =~ ^[a-z][a-z0-9]*$ ]] || { echo "guest: $name is no name; a1 is one" >&2; return 2; }
     [ ! -e "$dir" ] || { echo "guest: there is a $name already" >&2; return 2; }
     mac=52:54:00:77:$(printf %02x $number)
     local options=(-netdev "stream,id=n0,server=off,addr.type=unix,addr.path=$guests_work/net0"
@@ -87,7 +95,7 @@ guest() {
         options+=(-chardev "socket,id=agent$each,path=$dir/ports/agent$each,server=on,wait=off"
             -device "virtserialport,chardev=agent$each,name=agent$each")
     done
-    local command=("$(guests_tool qemu-system-x86_64)")
+    local command=("${guests_qemu[@]}")
     [ -z "$pin" ] || command=(taskset -c "$pin" "${command[@]}")
     # maxcpus=2: for a single processor TCG makes atomic instructions plain ones, which memory that two
     # guests share would not survive. Without erms and fsrm copies are not done byte by byte there.
@@ -97,7 +105,7 @@ guest() {
     esac
     # shellcheck disable=SC2086
     LD_LIBRARY_PATH=$guests_library setpriv --pdeathsig KILL "${command[@]}" -M q35 \
-        -smp "$cpus,maxcpus=$((cpus > 1 ? cpus : 2))" -m "$memory" \
+        -name "$name" -smp "$cpus,maxcpus=$((cpus > 1 ? cpus : 2))" -m "$memory" \
         -nodefaults -display none -no-reboot -serial "file:$dir/serial" -qmp "unix:$dir/qmp,server=on,wait=off" \
         -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
         -append "$kernel GUEST_NAME=$name GUEST_ADDRESS=10.77.0.$number" \
@@ -194,7 +202,7 @@ guests_choose_accel() {
     if [ ! -e "$known" ]; then
         guests_say "trying KVM, 10 s at most"
         rm -f "$guests_fetched"/accel-*
-        LD_LIBRARY_PATH=$guests_library timeout -s KILL 10 "$(guests_tool qemu-system-x86_64)" -M q35 -accel kvm \
+        LD_LIBRARY_PATH=$guests_library timeout -s KILL 10 "${guests_qemu[@]}" -M q35 -accel kvm \
             -cpu host -m 512 -nodefaults -display none -no-reboot -serial "file:$guests_work/trial" \
             -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
             -append "console=ttyS0 quiet panic=-1" </dev/null >/dev/null 2>&1 || true
