@@ -1,0 +1,212 @@
+# Guests: virtual machines that QEMU runs on this one. For scripts, which call guests_begin first.
+#
+#   guests_begin                          what all guests need: QEMU and a kernel (./fetch), two networks
+#   guest NAME [ATTRIBUTE=VALUE]...       starts one, with these attributes:
+#                                         memory=MIB, cpus=NUMBER (1024, 1)
+#                                         pin=PROCESSOR  it runs on this one of the machine's processors
+#                                         vf=no          no adapter with virtual functions
+#                                         qemu=WORDS     more options for QEMU
+#   guests_up                             waits until all guests run commands and have set up their VFs
+#   in_guest NAME COMMAND...              runs a command in it
+#   guest_job NAME,NAME ARGUMENTS...      mpiexec, in the first, with ranks in these guests in turn
+#   guest_qmp NAME COMMAND [ARGUMENTS]    gives its QEMU a command of QMP (arguments as JSON)
+#   guests_end                            ends all and removes what they left; safe to call at any time
+#
+# Guests see the machine's files, as far as who runs this may read them; what they write stays in them. What
+# changes outside while they run they may not see. They know each other by name, as 10.77.0.11, .12 and so on
+# on eth0 (virtio), and as 10.78.0.11 and so on on their VFs.
+guests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+guests=()
+guests_work='' guests_switch='' guests_accel=${FERRY_GUESTS_ACCEL:-}
+
+guests_say() {
+    printf '[%3d s] %s\n' "$SECONDS" "$*" >&2
+}
+
+# guests_need PACKAGE COMMAND: a command that fails where the package is missing
+guests_need() {
+    eval "$2" >/dev/null 2>&1 || { echo "guests: $1 is missing (Debian: apt-get install $1)" >&2; return 2; }
+}
+
+guests_begin() {
+    local root kernel file number=10
+    # Debian's python3-minimal lacks json.
+    guests_need python3 "python3 -c 'import json'" || return
+    guests_need gcc "command -v cc" || return
+    guests_need util-linux "command -v setpriv" || return
+    guests_fetched=$("$guests_dir/fetch") || return 2
+    root=$guests_fetched/root kernel=$(cat "$guests_fetched/kernel")
+    # Lets no fetch remove it until the last guest has ended.
+    exec {guests_lock}<"$guests_fetched"
+    flock -s "$guests_lock"
+    guests_library=$root/usr/lib/x86_64-linux-gnu
+    guests_qemu=("$(guests_tool qemu-system-x86_64)" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
+    guests_work=$(mktemp -d "${TMPDIR:-/tmp}/ferry-guests.XXXXXX")
+    # All that a guest needs until it has its root.
+    mkdir -p "$guests_work/initrd/modules"
+    cp "$guests_dir/init" "$guests_dir/agent" "$(guests_tool busybox)" "$guests_work/initrd"
+    local modprobe=("$(guests_tool kmod)") listed
+    listed=$(for file in virtio_pci virtio_console virtio_net 9p 9pnet_virtio overlay; do
+        (LD_LIBRARY_PATH=$guests_library exec -a modprobe "${modprobe[@]}" \
+            --show-depends -d "$root" -S "$kernel" $file)
+    done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
+    for file in $listed; do
+        cp "$file" "$guests_work/initrd/modules/$((number++))-${file##*/}"
+    done
+    (cd "$guests_work/initrd" && find . | "$(guests_tool cpio)" -o -H newc --quiet) >"$guests_work/initrd.cpio"
+
+    cc -O2 -o "$guests_work/switch" "$guests_dir/switch.c"
+    setpriv --pdeathsig KILL "$guests_work/switch" "$guests_work/net0" "$guests_work/net1" &
+    guests_switch=$!
+    while [ ! -S "$guests_work/net1" ]; do
+        kill -0 $guests_switch 2>/dev/null || return
+        sleep 0.01
+    done
+    [ -n "$guests_accel" ] || guests_accel=$(guests_choose_accel)
+}
+
+# What ./fetch got, or else what the machine has.
+guests_tool() {
+    PATH=$guests_fetched/root/usr/bin:$PATH type -P "$1"
+}
+
+guest() {
+    local name=$1 memory=1024 cpus=1 pin='' vf=yes qemu='' each
+    shift
+    for each; do
+        case $each in
+        memory=* | cpus=* | pin=* | vf=* | qemu=*) local "$each" ;;
+        *) echo "guest: $each is no attribute" >&2; return 2 ;;
+        esac
+    done
+    local number=$((11 + ${#guests[@]})) dir=$guests_work/$name mac
+    [[ $name =~ ^[a-z][a-z0-9]*$ ]] || { echo "guest: $name is no name; a1 is one" >&2; return 2; }
+    [ ! -e "$dir" ] || { echo "guest: there is a $name already" >&2; return 2; }
+    mac=52:54:00:77:$(printf %02x $number)
+    local options=(-netdev "stream,id=n0,server=off,addr.type=unix,addr.path=$guests_work/net0"
+        -device "virtio-net-pci,netdev=n0,romfile=,mac=$mac:00")
+    [ "$vf" = no ] || options+=(-device pcie-root-port,id=port0,slot=1
+        -netdev "stream,id=n1,server=off,addr.type=unix,addr.path=$guests_work/net1"
+        -device "igb,id=igb0,bus=port0,netdev=n1,romfile=,mac=$mac:01")
+    local kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
+    mkdir -p "$dir/ports"
+    options+=(-device virtio-serial-pci)
+    for each in 0 1 2 3 4 5 6 7; do
+        options+=(-chardev "socket,id=agent$each,path=$dir/ports/agent$each,server=on,wait=off"
+            -device "virtserialport,chardev=agent$each,name=agent$each")
+    done
+    local command=("${guests_qemu[@]}")
+    [ -z "$pin" ] || command=(taskset -c "$pin" "${command[@]}")
+    # maxcpus=2: for a single processor TCG makes atomic instructions plain ones, which memory that two
+    # guests share would not survive. Without erms and fsrm copies are not done byte by byte there.
+    case $guests_accel in
+    kvm) options+=(-accel kvm -cpu host) ;;
+    *) options+=(-accel tcg,thread=multi -cpu max,-erms,-fsrm) ;;
+    esac
+    # shellcheck disable=SC2086
+    LD_LIBRARY_PATH=$guests_library setpriv --pdeathsig KILL "${command[@]}" -M q35 \
+        -name "$name" -smp "$cpus,maxcpus=$((cpus > 1 ? cpus : 2))" -m "$memory" \
+        -nodefaults -display none -no-reboot -serial "file:$dir/serial" -qmp "unix:$dir/qmp,server=on,wait=off" \
+        -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
+        -append "$kernel GUEST_NAME=$name GUEST_ADDRESS=10.77.0.$number" \
+        -virtfs local,path=/,security_model=none,mount_tag=host,readonly=on,multidevs=remap \
+        -virtfs "local,path=$guests_fetched/root,security_model=none,mount_tag=tools,readonly=on,multidevs=remap" \
+        "${options[@]}" $qemu </dev/null >"$dir/qemu" 2>&1 &
+    echo $! >"$dir/pid"
+    [ "$vf" = no ] || echo "10.78.0.$number" >"$dir/vf"
+    echo "10.77.0.$number $name" >>"$guests_work/hosts"
+    guests+=("$name")
+}
+
+# Says why a guest is of no use.
+guest_failed() {
+    local dir=$guests_work/$1 file
+    echo "guests: $1 $2" >&2
+    for file in qemu serial; do
+        [ ! -s "$dir/$file" ] || {
+            echo "    the end of what ${file/serial/its serial console} said:"
+            tail -n 15 "$dir/$file" | tr -d '\r' | sed 's/^/        /'
+        } >&2
+    done
+    return 1
+}
+
+guest_comes_up() {
+    local name=$1 dir=$guests_work/$1 end=$((SECONDS + 60)) hosts
+    while [ ! -S "$dir/ports/agent7" ]; do
+        kill -0 "$(cat "$dir/pid")" 2>/dev/null && [ $SECONDS -lt $end ] ||
+            guest_failed "$name" "was not started by QEMU" || return
+        sleep 0.05
+    done
+    hosts=$(cat "$guests_work/hosts")
+    timeout $((end - SECONDS + 1)) "$guests_dir/ask" "$dir/ports" \
+        sh -c "echo '$hosts' >> /etc/hosts" 2>"$dir/ask" || {
+        [ $SECONDS -ge $end ] || guest_failed "$name" "ended before it was up: $(cat "$dir/ask")" || return
+        guest_failed "$name" "did not come up in 60 s" || return
+    }
+    [ ! -e "$dir/vf" ] || in_guest "$name" "$guests_dir/guest-vf" "$(cat "$dir/vf")/24" >"$dir/vf.log" 2>&1 ||
+        guest_failed "$name" "has no VF: $(tail -n 1 "$dir/vf.log")"
+}
+
+guests_up() {
+    local name waiting=() pid failed=no
+    for name in "${guests[@]}"; do
+        guest_comes_up "$name" &
+        waiting+=($!)
+    done
+    for pid in "${waiting[@]}"; do
+        wait "$pid" || failed=yes
+    done
+    [ $failed = no ]
+}
+
+in_guest() {
+    local name=$1
+    shift
+    "$guests_dir/ask" "$guests_work/$name/ports" "$@"
+}
+
+guest_job() {
+    local names=$1
+    shift
+    in_guest "${names%%,*}" "${MPI_PREFIX:-/opt/ferry}/bin/mpiexec" -launcher ssh \
+        -launcher-exec "$guests_dir/enter" -hosts "$names" "$@"
+}
+
+guest_qmp() {
+    local name=$1
+    shift
+    "$guests_dir/qmp" "$guests_work/$name/qmp" "$@"
+}
+
+guests_end() {
+    local name pids=()
+    for name in ${guests[@]+"${guests[@]}"}; do
+        pids+=("$(cat "$guests_work/$name/pid")")
+    done
+    pids+=($guests_switch)
+    [ ${#pids[@]} = 0 ] || {
+        kill -KILL "${pids[@]}" || true
+        wait "${pids[@]}" || true
+    } 2>/dev/null
+    guests=() guests_switch=''
+    [ -z "$guests_work" ] || rm -rf "$guests_work"
+}
+
+# KVM where a kernel really boots under it, which not all have that offer it; emulation elsewhere. What came out is
+# kept until the machine boots again.
+guests_choose_accel() {
+    local known
+    known=$guests_fetched/accel-$(cat /proc/sys/kernel/random/boot_id)
+    [ -r /dev/kvm ] && [ -w /dev/kvm ] || { echo tcg; return; }
+    if [ ! -e "$known" ]; then
+        guests_say "trying KVM, 10 s at most"
+        rm -f "$guests_fetched"/accel-*
+        LD_LIBRARY_PATH=$guests_library timeout -s KILL 10 "${guests_qemu[@]}" -M q35 -accel kvm \
+            -cpu host -m 512 -nodefaults -display none -no-reboot -serial "file:$guests_work/trial" \
+            -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
+            -append "console=ttyS0 quiet panic=-1" </dev/null >/dev/null 2>&1 || true
+        grep -q "it boots" "$guests_work/trial" 2>/dev/null && echo kvm >"$known" || echo tcg >"$known"
+    fi
+    cat "$known"
+}
