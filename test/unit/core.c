@@ -4,20 +4,6 @@
  */
 #include "pair.h"
 
-static struct pair pair;
-
-static int setup(void **state)
-{
-    pair_open(&pair);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pair_close(&pair);
-    return 0;
-}
-
 /* ---- Requests that count ---- */
 
 static unsigned finished;
@@ -1078,8 +1064,6 @@ static void closing_with_all_under_way(void **state)
             free(all.to[i]);
     }
 }
-
-#define with_pair(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

@@ -231,20 +231,6 @@ static void jobs(void **state)
 
 /* ---- Wires ---- */
 
-static struct pair pair;
-
-static int setup(void **state)
-{
-    pair_open(&pair);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pair_close(&pair);
-    return 0;
-}
-
 static void table(void **state)
 {
     ferry_counter_t counter, other;
@@ -355,8 +341,6 @@ static void steal(void **state)
     pair.a->wait.stolen_before_us = after + 3600000000;
     assert_int_equal(value(pair.a, "ferry_steal_time"), 0);
 }
-
-#define with_pair(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

@@ -240,6 +240,25 @@ static void pair_close(struct pair *pair)
     ferry_close(pair->b);
 }
 
+/* What one test at a time works on. */
+static struct pair pair;
+
+static inline int pair_setup(void **state)
+{
+    (void) state;
+    pair_open(&pair);
+    return 0;
+}
+
+static inline int pair_teardown(void **state)
+{
+    (void) state;
+    pair_close(&pair);
+    return 0;
+}
+
+#define with_pair(test) cmocka_unit_test_setup_teardown(test, pair_setup, pair_teardown)
+
 /* Progress on both sides until nothing moves any more. */
 static inline void pair_run(struct pair *pair)
 {

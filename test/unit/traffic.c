@@ -4,20 +4,6 @@
 #include "job.h"
 #include "pair.h"
 
-static struct pair pair;
-
-static int setup(void **state)
-{
-    pair_open(&pair);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    pair_close(&pair);
-    return 0;
-}
-
 /* ---- Real transports ---- */
 
 static void sends_of_each_length(struct job *job)
@@ -183,8 +169,6 @@ static void a_new_endpoint_goes_on_counting(void **state)
     assert_int_equal(request.length, 100);
     assert_int_equal(second.base.core.unexpected, 0);
 }
-
-#define with_pair(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {

@@ -96,22 +96,6 @@ fn_fail:
     goto fn_exit;
 }
 
-static int wait_for(const volatile bool *done)
-{
-    int mpi_errno = MPI_SUCCESS;
-
-    while (!*done) {
-        MPIDI_FERRY_waits();
-        mpi_errno = MPID_Progress_test(NULL);
-        MPIR_ERR_CHECK(mpi_errno);
-    }
-
-fn_exit:
-    return mpi_errno;
-fn_fail:
-    goto fn_exit;
-}
-
 static int tell(void)
 {
     int mpi_errno = MPI_SUCCESS;
@@ -125,8 +109,7 @@ static int tell(void)
                         own.text, own.length, &own.request);
     MPIDI_FERRY_CHKANDJUMP(ret);
     own.done |= ret == 1;
-    mpi_errno = wait_for(&own.done);
-    MPIR_ERR_CHECK(mpi_errno);
+    MPIDIU_PROGRESS_WHILE(!own.done, 0);
 
 fn_exit:
     MPL_external_free(own.text);
@@ -143,10 +126,8 @@ static int draw(void)
     char **texts = MPL_calloc(count, sizeof *texts, MPL_MEM_OTHER);
     size_t *lengths = MPL_calloc(count, sizeof *lengths, MPL_MEM_OTHER);
 
-    for (uint32_t i = 1; i < count; i++) {
-        mpi_errno = wait_for(&all[i].done);
-        MPIR_ERR_CHECK(mpi_errno);
-    }
+    for (uint32_t i = 1; i < count; i++)
+        MPIDIU_PROGRESS_WHILE(!all[i].done, 0);
     if (texts == NULL || lengths == NULL)
         goto fn_exit;
     texts[0] = ferry_job_entry(MPIDI_FERRY_global.context, &lengths[0]);
