@@ -111,6 +111,7 @@ static uint64_t read_steal_time(ferry_context_t *context, const struct row *row)
 
 static const struct row rows[] = {
     SUMS("shm", "over shared memory", "over shared memory"),
+    SUMS("verbs", "by RDMA adapters", "by RDMA adapters"),
     SUMS("fabric", "over the network", "over the network"),
     SUMS("self", "by this process to itself", "from this process itself"),
     COUNT("piecewise_messages", "", piecewise.messages,
@@ -123,6 +124,9 @@ static const struct row rows[] = {
     COUNT("mem_copies", "", copied_by_mem.messages,
           "single copies out of a sender's memory by its /proc/self/mem, of 1 MiB at most"),
     COUNT("mem_bytes", "bytes", copied_by_mem.bytes, "data copied by /proc/self/mem"),
+    COUNT("rdma_reads", "", read.messages,
+          "messages that the adapter read out of their sender's memory"),
+    COUNT("rdma_bytes", "bytes", read.bytes, "data that the adapter read"),
     COUNT("copy_failures", "", copy_failures,
           "ways of single copies that failed or could not be had, for a peer, so that another way "
           "was "
