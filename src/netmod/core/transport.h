@@ -20,6 +20,7 @@ struct ferry_transport;
 struct ferry_endpoint;
 struct ferry_quota;
 struct ferry_survey;
+struct ferry_regions_counters;
 
 /* The bytes that are sent after a packet's head: a few of the protocol's own, then user data. */
 struct ferry_payload {
@@ -145,6 +146,9 @@ struct ferry_transport_ops {
 
     /* Whether all that send() took has left for the peer. Optional; NULL: always. */
     bool (*flushed)(struct ferry_transport *transport);
+
+    /* Adds what its caches of registered memory have counted. Optional. */
+    void (*count_regions)(struct ferry_transport *transport, struct ferry_regions_counters *sum);
 
     /* One line for people: how this peer is reached. */
     void (*describe)(struct ferry_transport *transport, ferry_peer_t *peer, char *text,

@@ -128,7 +128,7 @@ static struct ferry_verbs_device *entry(struct ferry_verbs *verbs,
     if (verbs->device_count == FERRY_CARDS_MAX)
         return NULL;
     device = &verbs->devices[verbs->device_count++];
-    snprintf(device->name, sizeof(device->name), "%s", port->device);
+    memcpy(device->name, port->device, sizeof(device->name));
     device->port = (uint8_t) port->number;
     device->verbs = verbs;
     device->chain_end = &device->chain;

@@ -97,9 +97,42 @@ int ferry_verbs_open_regions(struct ferry_verbs_device *device)
 
 void ferry_verbs_close_regions(struct ferry_verbs_device *device)
 {
-    if (device->regions)
-        ferry_regions_close(device->regions);
+    struct ferry_regions_counters counted = {0};
+
+    if (!device->regions)
+        return;
+    ferry_verbs_count_regions(device, &counted);
+    counted.regions = counted.bytes = 0;
+    device->counted = counted;
+    ferry_regions_close(device->regions);
     device->regions = NULL;
+}
+
+static void add(struct ferry_regions_counters *sum, const struct ferry_regions_counters *more)
+{
+    sum->hits += more->hits;
+    sum->misses += more->misses;
+    sum->copies += more->copies;
+    sum->registrations += more->registrations;
+    sum->failures += more->failures;
+    sum->registering_ns += more->registering_ns;
+    sum->merges += more->merges;
+    sum->evictions += more->evictions;
+    sum->invalidations += more->invalidations;
+    sum->regions += more->regions;
+    sum->bytes += more->bytes;
+}
+
+void ferry_verbs_count_regions(const struct ferry_verbs_device *device,
+                               struct ferry_regions_counters *sum)
+{
+    struct ferry_regions_counters now;
+
+    add(sum, &device->counted);
+    if (!device->regions)
+        return;
+    now = ferry_regions_count(device->regions);
+    add(sum, &now);
 }
 
 static void put_all(const struct ferry_region **regions)

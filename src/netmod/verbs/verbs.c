@@ -275,6 +275,15 @@ static bool verbs_flushed(struct ferry_transport *transport)
     return flushed;
 }
 
+static void verbs_count_regions(struct ferry_transport *transport,
+                                struct ferry_regions_counters *sum)
+{
+    const struct ferry_verbs *verbs = ferry_verbs_of(transport);
+
+    for (unsigned i = 0; i < verbs->device_count; i++)
+        ferry_verbs_count_regions(&verbs->devices[i], sum);
+}
+
 const struct ferry_transport_ops ferry_verbs_ops = {
     .name = "verbs",
     .on_demand = true,
@@ -297,6 +306,7 @@ const struct ferry_transport_ops ferry_verbs_ops = {
     .patience = verbs_patience,
     .housekeep = verbs_housekeep,
     .flushed = verbs_flushed,
+    .count_regions = verbs_count_regions,
     .describe = verbs_describe,
     .survey = ferry_verbs_survey,
 };

@@ -94,7 +94,8 @@ struct ferry_verbs_device {
     struct ibv_recv_wr *chain, **chain_end;              /* receives to be posted */
     struct ferry_verbs_rail *rails[FERRY_VERBS_BUCKETS]; /* by the queue pair's number */
 
-    struct ferry_regions *regions; /* NULL: long messages are not read here */
+    struct ferry_regions *regions;         /* NULL: long messages are not read here */
+    struct ferry_regions_counters counted; /* by caches that were closed */
 };
 
 /* A queue pair. */
@@ -315,6 +316,9 @@ void ferry_verbs_drain(struct ferry_verbs_device *device);
 int ferry_verbs_open_regions(struct ferry_verbs_device *device);
 /* No endpoint exposes or reads any more. */
 void ferry_verbs_close_regions(struct ferry_verbs_device *device);
+/* Adds what its cache has counted, before it was lost too. */
+void ferry_verbs_count_regions(const struct ferry_verbs_device *device,
+                               struct ferry_regions_counters *sum);
 void *ferry_verbs_expose(struct ferry_endpoint *base, const void *from, size_t length);
 size_t ferry_verbs_describe_exposed(struct ferry_endpoint *base, void *exposed, void *descriptor);
 void ferry_verbs_withdraw(struct ferry_endpoint *base, void *exposed);
