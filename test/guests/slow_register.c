@@ -30,6 +30,8 @@
 static _Atomic uint64_t calls, failures, bytes, nanoseconds, ends, bytes_now, bytes_most;
 static uint64_t more_ns, calls_max = UINT64_MAX, bytes_max = UINT64_MAX;
 
+static _Thread_local bool inside;
+
 static uint64_t now_ns(void)
 {
     struct timespec time;
@@ -55,35 +57,43 @@ static void *next(const char *name)
 /* Whether one more registration of so many bytes may succeed. */
 static bool may_register(uint64_t length)
 {
-    uint64_t all = atomic_fetch_add(&bytes_now, length) + length, most = atomic_load(&bytes_most);
+    uint64_t before = atomic_fetch_add(&calls, 1);
 
-    if (atomic_fetch_add(&calls, 1) >= calls_max || all > bytes_max) {
-        atomic_fetch_sub(&bytes_now, length);
-        return false;
-    }
-    while (all > most && !atomic_compare_exchange_weak(&bytes_most, &most, all))
-        ;
-    return true;
+    return before < calls_max && length <= bytes_max && bytes_now <= bytes_max - length;
 }
 
-/* What each of the functions does, but for call, the library's. */
-#define REGISTER(length, call)                                \
-    ({                                                        \
-        uint64_t begin_ns = now_ns();                         \
-        bool may = may_register(length);                      \
-        struct ibv_mr *region = may ? (call) : NULL;          \
-        int error = may ? errno : ENOMEM;                     \
-        while (more_ns != 0 && now_ns() - begin_ns < more_ns) \
-            ;                                                 \
-        if (region != NULL)                                   \
-            atomic_fetch_add(&bytes, length);                 \
-        else                                                  \
-            atomic_fetch_add(&failures, 1);                   \
-        if (region == NULL && may)                            \
-            atomic_fetch_sub(&bytes_now, length);             \
-        atomic_fetch_add(&nanoseconds, now_ns() - begin_ns);  \
-        errno = error;                                        \
-        region;                                               \
+/* How it went: region is NULL where it failed. Leaves errno alone. */
+static void registered(const struct ibv_mr *region, uint64_t length, uint64_t begin_ns)
+{
+    uint64_t all, most = bytes_most;
+
+    if (region == NULL) {
+        atomic_fetch_add(&failures, 1);
+    } else {
+        atomic_fetch_add(&bytes, length);
+        all = atomic_fetch_add(&bytes_now, length) + length;
+        while (all > most && !atomic_compare_exchange_weak(&bytes_most, &most, all))
+            ;
+    }
+    while (more_ns != 0 && now_ns() - begin_ns < more_ns)
+        ;
+    atomic_fetch_add(&nanoseconds, now_ns() - begin_ns);
+}
+
+/* What each of the functions does, but for call, the library's; which may call another of them. */
+#define REGISTER(length, call)                                               \
+    ({                                                                       \
+        struct ibv_mr *region;                                               \
+        if (inside) {                                                        \
+            region = (call);                                                 \
+        } else {                                                             \
+            uint64_t begin_ns = now_ns();                                    \
+            inside = true;                                                   \
+            region = may_register(length) ? (call) : (errno = ENOMEM, NULL); \
+            inside = false;                                                  \
+            registered(region, length, begin_ns);                            \
+        }                                                                    \
+        region;                                                              \
     })
 
 struct ibv_mr *ibv_reg_mr(struct ibv_pd *pd, void *address, size_t length, int access)
