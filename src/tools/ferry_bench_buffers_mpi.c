@@ -11,8 +11,9 @@
  *     fresh       the same, each message from and into memory that was written before but never sent from, nor
  *                 received into; none of it is given back
  * Prints "test,bytes,microseconds,registrations,register_us" for each test and size: the median of COUNT times that one
- * message took (half of a round trip, or its part of a window; of 8 B 20 times COUNT), and how often both ranks together
- * registered memory meanwhile, and how long that took in all, as test/guests/slow_register.c counts it; -1 without that.
+ * message took (half of a round trip, or its part of a window; of 8 B 20 times COUNT); how often both ranks together
+ * registered memory meanwhile, and how long that took for each message, as test/guests/slow_register.c counts it; -1
+ * without that.
  * What comes before the COUNT times is not counted: for each size, as many messages as let a cache know the buffer.
  */
 #include <mpi.h>
@@ -118,8 +119,8 @@ static void registrations(uint64_t counted[2])
         slow_register_count(&counted[0], &counted[1]);
 }
 
-/* before: what was counted when the first of so many times, in seconds, began. */
-static void print(const char *test, int bytes, int many, const uint64_t before[2])
+/* before: what was counted when the first of so many times, in seconds, began. each: messages of each of these. */
+static void print(const char *test, int bytes, int many, int each, const uint64_t before[2])
 {
     uint64_t now[2], mine[2], all[2];
 
@@ -132,7 +133,7 @@ static void print(const char *test, int bytes, int many, const uint64_t before[2
     qsort(times, (size_t) many, sizeof(double), compare);
     printf("%s,%d,%.2f,", test, bytes, 1e6 * (times[many / 2] + times[(many - 1) / 2]) / 2);
     if (slow_register_count != NULL)
-        printf("%ju,%.1f\n", (uintmax_t) all[0], (double) all[1] / 1000);
+        printf("%ju,%.1f\n", (uintmax_t) all[0], (double) all[1] / 1000 / many / each);
     else
         printf("-1,-1\n");
     fflush(stdout);
@@ -153,7 +154,7 @@ static void measure_reused(const char *test, int bytes, int known, int many)
         times[i] = (MPI_Wtime() - begin) / 2;
     }
     if (many > 0)
-        print(test, bytes, many, before);
+        print(test, bytes, many, 2, before);
 }
 
 static void measure_fresh(int bytes)
@@ -167,7 +168,7 @@ static void measure_fresh(int bytes)
         to_and_fro(out, in, bytes);
         times[i] = (MPI_Wtime() - begin) / 2;
     }
-    print("fresh", bytes, count, before);
+    print("fresh", bytes, count, 2, before);
 }
 
 static void measure_bandwidth(void)
@@ -185,7 +186,7 @@ static void measure_bandwidth(void)
         window(buffers);
         times[i] = (MPI_Wtime() - begin) / WINDOW;
     }
-    print("bandwidth", LONGEST, count, before);
+    print("bandwidth", LONGEST, count, WINDOW, before);
 }
 
 int main(int argc, char **argv)
