@@ -4,9 +4,10 @@
 #   guest NAME [ATTRIBUTE=VALUE]...       starts one, with these attributes:
 #                                         memory=MIB, cpus=NUMBER (1024, 1)
 #                                         pin=PROCESSOR  it runs on this one of the machine's processors
-#                                         vf=no          no adapter with virtual functions
+#                                         vfs=NUMBER     virtual functions (1); 0: no adapter that has them
 #                                         qemu=WORDS     more options for QEMU
 #   guests_up                             waits until all guests run commands and have set up their VFs
+#   guest_vfs NAME                        sets up its VFs again, after they were taken away
 #   in_guest NAME COMMAND...              runs a command in it
 #   guest_job NAME,NAME ARGUMENTS...      mpiexec, in the first, with ranks in these guests in turn
 #   guest_qmp NAME COMMAND [ARGUMENTS]    gives its QEMU a command of QMP (arguments as JSON)
@@ -14,7 +15,7 @@
 #
 # Guests see the machine's files, as far as who runs this may read them; what they write stays in them. What
 # changes outside while they run they may not see. They know each other by name, as 10.77.0.11, .12 and so on
-# on eth0 (virtio), and as 10.78.0.11 and so on on their VFs.
+# on eth0 (virtio), and as 10.78.0.11 and so on on their VFs; a second VF has 10.79.0.11, and so on.
 guests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guests=()
 guests_work='' guests_switch='' guests_accel=${FERRY_GUESTS_ACCEL:-}
@@ -71,11 +72,11 @@ guests_tool() {
 }
 
 guest() {
-    local name=$1 memory=1024 cpus=1 pin='' vf=yes qemu='' each
+    local name=$1 memory=1024 cpus=1 pin='' vfs=1 qemu='' each
     shift
     for each; do
         case $each in
-        memory=* | cpus=* | pin=* | vf=* | qemu=*) local "$each" ;;
+        memory=* | cpus=* | pin=* | vfs=* | qemu=*) local "$each" ;;
         *) echo "guest: $each is no attribute" >&2; return 2 ;;
         esac
     done
@@ -85,7 +86,7 @@ guest() {
     mac=52:54:00:77:$(printf %02x $number)
     local options=(-netdev "stream,id=n0,server=off,addr.type=unix,addr.path=$guests_work/net0"
         -device "virtio-net-pci,netdev=n0,romfile=,mac=$mac:00")
-    [ "$vf" = no ] || options+=(-device pcie-root-port,id=port0,slot=1
+    [ "$vfs" = 0 ] || options+=(-device pcie-root-port,id=port0,slot=1
         -netdev "stream,id=n1,server=off,addr.type=unix,addr.path=$guests_work/net1"
         -device "igb,id=igb0,bus=port0,netdev=n1,romfile=,mac=$mac:01")
     local kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
@@ -113,7 +114,9 @@ guest() {
         -virtfs "local,path=$guests_fetched/root,security_model=none,mount_tag=tools,readonly=on,multidevs=remap" \
         "${options[@]}" $qemu </dev/null >"$dir/qemu" 2>&1 &
     echo $! >"$dir/pid"
-    [ "$vf" = no ] || echo "10.78.0.$number" >"$dir/vf"
+    [ "$vfs" = 0 ] || for ((each = 0; each < vfs; each++)); do
+        echo "10.$((78 + each)).0.$number"
+    done >"$dir/vf"
     echo "10.77.0.$number $name" >>"$guests_work/hosts"
     guests+=("$name")
 }
@@ -144,8 +147,12 @@ guest_comes_up() {
         [ $SECONDS -ge $end ] || guest_failed "$name" "ended before it was up: $(cat "$dir/ask")" || return
         guest_failed "$name" "did not come up in 60 s" || return
     }
-    [ ! -e "$dir/vf" ] || in_guest "$name" "$guests_dir/guest-vf" "$(cat "$dir/vf")/24" >"$dir/vf.log" 2>&1 ||
+    [ ! -e "$dir/vf" ] || guest_vfs "$name" >"$dir/vf.log" 2>&1 ||
         guest_failed "$name" "has no VF: $(tail -n 1 "$dir/vf.log")"
+}
+
+guest_vfs() {
+    in_guest "$1" "$guests_dir/guest-vf" "$(sed 's|$|/24|' "$guests_work/$1/vf" | paste -sd,)"
 }
 
 guests_up() {
