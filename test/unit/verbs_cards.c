@@ -320,6 +320,10 @@ static void partitions(void **state)
     assert_true(is_joined(0x7fff, 0x8001, 0x8001, 0x7fff));
     assert_int_equal(lanes[0].own_pkey, 1);
     assert_int_equal(lanes[0].other_pkey, 0);
+    /* What Azure gives the VMs of one tenant, whatever the order. */
+    assert_true(is_joined(0x7fff, 0x800b, 0x800b, 0x7fff));
+    assert_int_equal(lanes[0].own_pkey, 1);
+    assert_int_equal(lanes[0].other_pkey, 0);
     /* Two full members rather than one. */
     assert_true(is_joined(0xffff, 0x8002, 0x7fff, 0x8002));
     assert_int_equal(lanes[0].own_pkey, 1);

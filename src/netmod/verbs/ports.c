@@ -187,36 +187,52 @@ unsigned ferry_verbs_judge(const char *root, const struct ferry_devices *devices
     return count;
 }
 
-static bool complain(const struct ferry_devices *devices, const char *wanted)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    char text[512];
+/* ---- What open() asks ---- */
 
-    if (!ferry_verbs_missing(devices, wanted, text, sizeof(text)))
-        return false;
-    if (!atomic_flag_test_and_set(&said))
-        ferry_log(FERRY_LOG_ERROR, "FERRY_VERBS_DEVICE=%s: there is no RDMA device or port %s",
-                  wanted, text);
-    return true;
+static void say_missing(const char *wanted, const char *missing, bool any)
+{
+    ferry_log(FERRY_LOG_ERROR, "FERRY_VERBS_DEVICE=%s: there is no RDMA device or port %s; %s",
+              wanted, missing,
+              any ? "others that it names are used" : "messages go over the network");
+}
+
+/* A container that was not given the node may well do without; a node that refuses is a mistake. */
+static void say_forbidden(const struct ferry_rdma *device)
+{
+    bool is_missing = device->verbs_error == ENOENT;
+
+    ferry_log(is_missing ? FERRY_LOG_INFO : FERRY_LOG_WARN,
+              "RDMA device %s can't be used: /dev/infiniband/%s: %s; messages go over the network "
+              "(ferry_info -t says what would help)",
+              device->name, device->verbs, strerror(device->verbs_error));
 }
 
 int ferry_verbs_ports(struct ferry_verbs_port *ports, unsigned room)
 {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
     const char *wanted = ferry_config()->verbs_device;
-    struct ferry_devices *devices = malloc(sizeof(*devices));
+    struct ferry_devices *devices = calloc(1, sizeof(*devices));
     struct ferry_verbs_judged judged[FERRY_VERBS_PORTS_MAX];
     unsigned count, good = 0;
-    bool missing;
+    char missing[256];
+    bool any_missing, quiet;
 
     if (!devices)
         return -ENOMEM;
-    ferry_devices_find("", devices);
+    if (ferry_peek_exists("",
+                          "/sys/class/infiniband")) /* else there is none, as on most machines */
+        ferry_devices_find("", devices);
     count = ferry_verbs_judge("", devices, wanted, judged);
-    missing = complain(devices, wanted);
     for (; good < count && good < room && judged[good].obstacle == FERRY_PORT_GOOD; good++) {
         strcpy(ports[good].device, judged[good].device->name);
         ports[good].number = judged[good].port->number;
     }
+    any_missing = ferry_verbs_missing(devices, wanted, missing, sizeof(missing));
+    quiet = atomic_flag_test_and_set(&said);
+    if (any_missing && !quiet)
+        say_missing(wanted, missing, good > 0);
+    if (count && !good && !quiet && judged[0].obstacle == FERRY_PORT_FORBIDDEN)
+        say_forbidden(judged[0].device);
     free(devices);
-    return good || !missing ? (int) good : -ENODEV;
+    return good || !any_missing ? (int) good : -ENODEV;
 }

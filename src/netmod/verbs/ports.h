@@ -16,8 +16,9 @@ struct ferry_verbs_port {
 
 /* Those that FERRY_VERBS_DEVICE names (all where it is empty), that are up and that this user may open; the nearest to the
  * processors that this thread may run on first, devices in software last. Returns how many there are, at most room.
- * Takes about a millisecond. Errors: -ENODEV where FERRY_VERBS_DEVICE names what is not there (reported once, with what
- * there is) and nothing that is; -ENOMEM. */
+ * Takes about a millisecond where there are any: not for every progress. Its first call reports names that are not there,
+ * with what there is, and a device that may not be opened where there is no other. Errors: -ENODEV where
+ * FERRY_VERBS_DEVICE names what is not there and nothing that can be used; -ENOMEM. */
 int ferry_verbs_ports(struct ferry_verbs_port *ports, unsigned room);
 
 /* Bytes that a device has registered before anybody is talked to. */

@@ -84,26 +84,26 @@ static int try_node(const struct place *place, const struct ferry_rdma *device, 
     return 0;
 }
 
-/* Who may open it. */
-static void help_with_node(const char *path, char help[320])
+/* Besides the node's mode, cgroups refuse (EPERM), and the device where it belongs to another network namespace. */
+static void help_with_node(const char *path, int error, char help[320])
 {
     struct stat node;
     struct group *group;
 
-    if (stat(path, &node)) {
-        snprintf(help, 320, "hand the node to this container: docker run --device /dev/infiniband");
-        return;
-    }
-    group = getgrgid(node.st_gid);
-    if ((node.st_mode & 0060) == 0060 && node.st_gid)
+    if (stat(path, &node))
+        snprintf(help, 320,
+                 "hand the node to this container: docker run --device "
+                 "/dev/infiniband");
+    else if (error == EPERM)
+        snprintf(help, 320,
+                 "allow the device to this container (docker run --device /dev/infiniband); where "
+                 "\"rdma system\" says exclusive, also move it to this network namespace (rdma dev "
+                 "set DEVICE netns), or use the host's (--network host)");
+    else if ((node.st_mode & 0060) == 0060 && node.st_gid)
         snprintf(help, 320,
                  "make this user a member of the group %s (usermod -aG), which owns the node, or "
                  "let a rule of udev open it to all: KERNEL==\"uverbs*\", MODE=\"0666\"",
-                 group ? group->gr_name : "that owns it");
-    else if ((node.st_mode & 0006) == 0006)
-        snprintf(help, 320,
-                 "allow the device to this container's cgroup: docker run --device "
-                 "/dev/infiniband");
+                 (group = getgrgid(node.st_gid)) ? group->gr_name : "that owns it");
     else
         snprintf(help, 320,
                  "let a rule of udev open the node to its users: KERNEL==\"uverbs*\", "
@@ -173,7 +173,7 @@ static bool explain(const struct place *place, const struct ferry_verbs_judged *
     if (error) {
         snprintf(why, 256, "can't be opened by this user: /dev/infiniband/%s: %s", device->verbs,
                  strerror(error));
-        help_with_node(path, help);
+        help_with_node(path, error, help);
         return true;
     }
     snprintf(why, 256, "has no driver in this libibverbs");
@@ -189,11 +189,16 @@ static void describe(const struct ferry_verbs_judged *judged, char text[256])
 {
     const struct ferry_rdma *device = judged->device;
     const struct ferry_rdma_port *port = judged->port;
-    int used = snprintf(
-        text, 256, "%s, %s, %s%s", strcmp(port->link_layer, "Ethernet") ? "InfiniBand" : "RoCE",
-        device->soft[0] ? device->soft : ferry_function_name(device->bus.function),
-        port->rate[0] ? port->rate : "speed not known",
-        judged->distance > FERRY_VERBS_UNKNOWN ? ", far from these processors" : "");
+    char over[FERRY_NAME_ROOM + 8] = "";
+    int used;
+
+    if (device->over[0])
+        snprintf(over, sizeof(over), " over %s", device->over);
+    used = snprintf(text, 256, "%s, %s%s, %s%s",
+                    strcmp(port->link_layer, "Ethernet") ? "InfiniBand" : "RoCE",
+                    device->soft[0] ? device->soft : ferry_function_name(device->bus.function),
+                    over, port->rate[0] ? port->rate : "speed not known",
+                    judged->distance > FERRY_VERBS_UNKNOWN ? ", far from these processors" : "");
 
     for (uint32_t i = 0; i < port->gid_count && used < 256; i++)
         used += snprintf(text + used, (size_t) (256 - used), "%s%u: %s%s%s%s", i ? ", " : "; GIDs ",
