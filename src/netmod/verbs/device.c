@@ -18,6 +18,9 @@
 #define FIRST_COMPLETIONS 1024
 #define RECEIVES_MAX 16384u
 
+/* The bits of a pkey that name the partition */
+#define PARTITION 0x7fffu
+
 /* ---- Opening ---- */
 
 static struct ibv_context *open_named(const char *name)
@@ -96,8 +99,10 @@ static void open_device(struct ferry_verbs_device *device)
 
     device->context = open_named(device->name);
     if (!device->context) {
-        ferry_log(FERRY_LOG_INFO, "RDMA device %s can't be opened: %s", device->name,
+        ferry_log(device->said ? FERRY_LOG_INFO : FERRY_LOG_WARN,
+                  "RDMA device %s can't be opened (%s): messages go over the network", device->name,
                   strerror(errno));
+        device->said = true;
         return;
     }
     error = make_queues(device);
@@ -211,7 +216,9 @@ static void read_pkeys(struct ferry_verbs_device *device, const struct ibv_port_
         if (ibv_query_pkey(device->context, device->port, i, &key))
             continue;
         value = (uint16_t) (((uint16_t) key << 8) | ((uint16_t) key >> 8));
-        if (!value || (strcmp(wanted, "auto") && strtoul(wanted, NULL, 0) != value))
+        /* The highest bit only says what kind of member the port is. */
+        if (!(value & PARTITION) ||
+            (strcmp(wanted, "auto") && ((strtoul(wanted, NULL, 0) ^ value) & PARTITION)))
             continue;
         card->pkeys[card->pkey_count++] = (struct ferry_card_pkey){.index = (uint16_t) i,
                                                                    .value = value};
@@ -243,6 +250,7 @@ static bool read_port(struct ferry_verbs_device *device)
                                                             : FERRY_CARD_INFINIBAND;
     card->mtu = most_mtu((uint8_t) port.active_mtu);
     card->lid = port.lid;
+    card->grh = (port.flags & IBV_QPF_GRH_REQUIRED) != 0;
     read_gids(device, &port);
     read_pkeys(device, &port);
     return true;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "config.h"
@@ -204,6 +205,14 @@ static int verbs_progress(struct ferry_transport *transport)
     return events;
 }
 
+static bool is_there(const struct ferry_verbs_device *device)
+{
+    char path[64 + FERRY_NAME_ROOM];
+
+    snprintf(path, sizeof(path), "/sys/class/infiniband/%s", device->name);
+    return access(path, F_OK) == 0;
+}
+
 /* Looks for devices that were taken away, or came back, and offers again where it is time to. */
 static void verbs_housekeep(struct ferry_transport *transport)
 {
@@ -216,7 +225,8 @@ static void verbs_housekeep(struct ferry_transport *transport)
 
         if (device->context)
             look_at(device);
-        missing |= !device->context;
+        else
+            missing |= is_there(device);
     }
     if (missing && now - verbs->look_ns > LOOK_NS) {
         uint32_t before = verbs->own.count;
