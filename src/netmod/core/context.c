@@ -17,6 +17,7 @@
 
 const struct ferry_transport_ops *const ferry_transports[] = {
     &ferry_shm_ops,
+    &ferry_guests_ops,
 #ifdef HAVE_LIBFABRIC
     &ferry_fabric_ops,
 #ifdef HAVE_VERBS

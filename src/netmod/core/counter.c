@@ -143,6 +143,8 @@ static uint64_t read_steal_time(ferry_context_t *context, const struct row *row)
 
 static const struct row rows[] = {
     SUMS("shm", "over shared memory", "over shared memory"),
+    SUMS("guests", "over memory that virtual machines share",
+         "over memory that virtual machines share"),
     SUMS("verbs", "by RDMA adapters", "by RDMA adapters"),
     SUMS("fabric", "over the network", "over the network"),
     SUMS("self", "by this process to itself", "from this process itself"),

@@ -21,7 +21,7 @@
 /* Up to this many bytes a message goes without asking even to a peer that holds. */
 #define FERRY_TINY 48
 
-#define FERRY_TRANSPORTS_MAX 4
+#define FERRY_TRANSPORTS_MAX 5
 #define FERRY_INVITATIONS_MAX 64
 
 /* Ids that libferry uses itself, beyond those of the user. */
@@ -264,7 +264,7 @@ static inline void ferry_count(struct ferry_volume *volume, size_t bytes)
     volume->bytes += bytes;
 }
 
-/* "shm", "verbs", "fabric", "self"; NULL: not reached. */
+/* "shm", "guests", "verbs", "fabric", "self"; NULL: not reached. */
 const char *ferry_peer_way(const ferry_peer_t *peer);
 
 /* ---- node.c ---- */

@@ -158,6 +158,10 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
         struct ferry_transport **reached = transport && transport->ops->upon ? &peer->upper
                                                                              : &peer->transport;
 
+        for (size_t at = 0; transport && transport->ops->note && at < length;
+             at += 2u + parts[at + 1])
+            if (parts[at] == i)
+                transport->ops->note(transport, peer, parts + at + 2, parts[at + 1]);
         if (!may_reach(peer, transport))
             continue;
         for (size_t at = 0; at < length; at += 2u + parts[at + 1])

@@ -40,6 +40,12 @@ static inline void store(ferry_request_t *request, size_t offset, const void *fr
         memcpy((char *) op->buffer + offset, from, length);
 }
 
+/* To be asked when bytes of a packet were stored, before anybody is told. */
+static inline int arrived(struct ferry_endpoint *endpoint)
+{
+    return likely(!endpoint->ops->intact || endpoint->ops->intact(endpoint)) ? 0 : -EIO;
+}
+
 static inline void set_results(ferry_request_t *request, int status, uint64_t match, size_t length,
                                ferry_peer_t *peer)
 {
@@ -392,6 +398,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     uint64_t sender = 0;
     struct ferry_message *message;
     ferry_request_t *request;
+    int error;
 
     if (unlikely(head->flags & FERRY_PKT_SYNC)) {
         if (length < sizeof(sender))
@@ -404,16 +411,22 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     request = take_posted(context, head->word);
     if (likely(request != NULL)) {
         store(request, 0, data, length);
-        set_results(request, 0, head->word, length, endpoint->peer);
-        if (unlikely(sender))
+        error = arrived(endpoint);
+        set_results(request, error, head->word, length, endpoint->peer);
+        if (unlikely(sender && !error))
             ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
         request->done(request);
-        return 0;
+        return error;
     }
     message = message_new(endpoint, head->word, FERRY_MSG_WHOLE, length, length);
     if (!message)
         return -ENOMEM;
     memcpy(message->data, data, length);
+    error = arrived(endpoint);
+    if (unlikely(error)) {
+        message_free(message);
+        return error;
+    }
     message->sender = sender;
     queue_unexpected(message);
     return 0;
@@ -423,6 +436,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
 static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t length)
 {
     struct ferry_message *message = endpoint->core.assembly;
+    int error;
 
     if (length > message->length - message->got)
         return -EPROTO;
@@ -430,6 +444,9 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
         store(message->request, message->got, data, length);
     else
         memcpy(message->data + message->got, data, length);
+    error = arrived(endpoint);
+    if (unlikely(error))
+        return error;
     message->got += length;
     if (message->got < message->length)
         return 0;
@@ -519,10 +536,14 @@ int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head
 {
     struct ferry_recv_op *op = ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_RECV,
                                                  head->word);
+    int error;
 
     if (!op || op->endpoint != endpoint || head->length > op->want - op->got)
         return -EPROTO;
     store(ferry_request_of(op), op->got, payload, head->length);
+    error = arrived(endpoint);
+    if (unlikely(error))
+        return error;
     op->got += head->length;
     if (op->got == op->want)
         complete(ferry_request_of(op), 0);

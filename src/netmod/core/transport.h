@@ -55,6 +55,10 @@ struct ferry_transport_ops {
     bool (*reach)(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
                   size_t length);
 
+    /* Shows a peer's part of an address, whoever reaches it; before reach() is asked. Optional. */
+    void (*note)(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
+                 size_t length);
+
     /* Whether all that start together reach each other by this transport, judged by their addresses
      * alone: the same answer in each of them. Asked once all were added. */
     bool (*reaches_all)(struct ferry_transport *transport);
@@ -120,6 +124,10 @@ struct ferry_transport_ops {
     /* A number that changes while the peer looks after its messages: if it does not for some
      * microseconds, fetch() is the quicker way. NULL: it always is. */
     uint32_t (*beats)(struct ferry_endpoint *endpoint);
+
+    /* Whether what was copied out of a packet's payload is what the peer wrote: asked after each such copy, before
+     * anybody is told. False: the memory has gone, and the endpoint with it. NULL: always. */
+    bool (*intact)(struct ferry_endpoint *endpoint);
 
     /* Takes in what has arrived; a bounded number of packets. Returns the number of events. */
     int (*progress)(struct ferry_transport *transport);
@@ -310,6 +318,7 @@ ferry_peer_t *ferry_core_find_peer(ferry_context_t *context, const uint8_t nonce
 /* The table's list, in order of preference, ending with NULL. */
 extern const struct ferry_transport_ops *const ferry_transports[];
 extern const struct ferry_transport_ops ferry_shm_ops;
+extern const struct ferry_transport_ops ferry_guests_ops;
 extern const struct ferry_transport_ops ferry_fabric_ops;
 extern const struct ferry_transport_ops ferry_verbs_ops;
 
