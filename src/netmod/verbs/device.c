@@ -282,6 +282,8 @@ bool ferry_verbs_look_at(struct ferry_verbs_device *device)
 
 void ferry_verbs_show_cards(struct ferry_verbs *verbs)
 {
+    char text[400];
+
     verbs->serial++;
     verbs->own.count = 0;
     for (unsigned i = 0; i < verbs->device_count; i++)
@@ -289,6 +291,8 @@ void ferry_verbs_show_cards(struct ferry_verbs *verbs)
             verbs->places[verbs->own.count] = &verbs->devices[i];
             verbs->own.at[verbs->own.count++] = verbs->devices[i].card;
         }
+    ferry_cards_text(&verbs->own, text, sizeof(text));
+    ferry_log(FERRY_LOG_DEBUG, "RDMA ports: %s", text);
     for (struct ferry_link *link = verbs->endpoints.next; link != &verbs->endpoints;
          link = link->next)
         ferry_verbs_say_hello(ferry_container(link, struct ferry_verbs_endpoint, link));

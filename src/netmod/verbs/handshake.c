@@ -43,7 +43,14 @@ static void enter(struct ferry_verbs_endpoint *endpoint, enum ferry_verbs_state 
     struct ferry_endpoint *base = &endpoint->base, *lower = base->lower;
     bool up = state == FERRY_VERBS_UP;
     size_t least = ferry_config()->rdma_min - 1;
+    static const char *const names[] = {
+        [FERRY_VERBS_BELOW] = "none",      [FERRY_VERBS_OFFERED] = "offered",
+        [FERRY_VERBS_PROBING] = "probing", [FERRY_VERBS_ACCEPTED] = "accepted",
+        [FERRY_VERBS_UP] = "up",           [FERRY_VERBS_FALLING] = "falling",
+    };
 
+    ferry_log(FERRY_LOG_DEBUG, "peer %d: queue pairs %u: %s", ferry_peer_rank(base->peer),
+              endpoint->generation, names[state]);
     endpoint->state = state;
     base->way = up ? base->ops : lower->ops;
     base->chunk = up ? FERRY_VERBS_PACKET : lower->chunk;
@@ -256,7 +263,12 @@ static int on_accept(struct ferry_verbs_endpoint *endpoint, const void *payload,
 void ferry_verbs_probed(struct ferry_verbs_rail *rail, bool works)
 {
     struct ferry_verbs_endpoint *endpoint = rail->endpoint;
+    const struct ferry_lane *lane = &rail->lane;
 
+    ferry_log(FERRY_LOG_DEBUG, "peer %d: from GID %u of %s to GID %u of its %s: %s",
+              ferry_peer_rank(endpoint->base.peer), rail->device->card.gids[lane->own_gid].index,
+              rail->device->card.name, endpoint->other.at[lane->other].gids[lane->other_gid].index,
+              endpoint->other.at[lane->other].name, works ? "works" : "nothing gets through");
     rail->probed = works;
     if (--endpoint->probes)
         return;

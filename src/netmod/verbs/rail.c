@@ -12,9 +12,10 @@
 #define REQUESTS 48u
 #define REQUESTS_KEPT 4u /* for acknowledgements, probes and nudges */
 
-/* 4.096 us * 2^14 = 67 ms until a packet is sent again, six times: then the path is taken for broken. Seven times would
- * mean for ever to Soft-RoCE. */
-#define TIMEOUT 14
+/* 4.096 us * 2^17 = 0.54 s until a packet is sent again, six times: then the path is taken for broken. So long, as hosts are
+ * that emulate their adapter or are paused; of a peer's end the fabric tells sooner. Seven times would mean for ever to
+ * Soft-RoCE. */
+#define TIMEOUT 17
 #define RETRIES 6
 /* A receiver has room always; this is for one that is slow to post it. */
 #define RNR_RETRIES 7
@@ -32,6 +33,7 @@ static void list(struct ferry_verbs_rail *rail)
 
     rail->next = *first;
     *first = rail;
+    rail->device->queue_pairs++;
 }
 
 static void unlist(struct ferry_verbs_rail *rail)
@@ -41,6 +43,7 @@ static void unlist(struct ferry_verbs_rail *rail)
     while (*at != rail)
         at = &(*at)->next;
     *at = rail->next;
+    rail->device->queue_pairs--;
 }
 
 struct ferry_verbs_rail *ferry_verbs_rail_find(struct ferry_verbs_device *device, uint32_t number)

@@ -193,7 +193,7 @@ static int verbs_progress(struct ferry_transport *transport)
     for (unsigned i = 0; i < verbs->device_count; i++) {
         struct ferry_verbs_device *device = &verbs->devices[i];
 
-        if (device->peers)
+        if (device->queue_pairs)
             events += ferry_verbs_poll(device);
         if (device->check)
             look_at(device);
@@ -254,7 +254,7 @@ static unsigned verbs_patience(struct ferry_transport *transport)
     for (unsigned i = 0; i < verbs->device_count; i++) {
         struct ferry_verbs_device *device = &verbs->devices[i];
 
-        if (!device->peers || device->armed)
+        if (!device->queue_pairs || device->armed)
             continue;
         device->armed = !ibv_req_notify_cq(device->cq, 0);
         /* What came before will not be told of. */

@@ -83,6 +83,7 @@ struct ferry_verbs_device {
     uint32_t reads; /* that a queue pair may ask for at once */
     uint32_t inline_max;
     uint32_t peers;                     /* with a queue pair here for packets */
+    uint32_t queue_pairs;               /* all */
     uint32_t completions, receives_max; /* room for them */
     uint32_t receives;                  /* slots that receive */
 
