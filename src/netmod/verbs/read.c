@@ -11,11 +11,8 @@
 #include "verbs.h"
 
 /* What one request reads, so that several queue pairs share a long message, and none has too much at once. */
-#define PART ((size_t) 1 << 20)
+#define PART ((size_t) 512 << 10)
 #define PARTS_MAX 8u /* under way by one queue pair */
-
-/* From here on several devices are used side by side. */
-#define RAILS_MIN ((size_t) 2 << 20)
 
 struct descriptor {
     uint64_t address;
@@ -165,6 +162,14 @@ static const struct ibv_mr *registration(const struct ferry_region *region)
 
 /* ---- What peers may read ---- */
 
+/* One for each part, as far as there are so many. */
+static uint32_t rails_for(const struct ferry_verbs_endpoint *endpoint, size_t length)
+{
+    size_t parts = length / PART;
+
+    return parts < 1 ? 1 : parts < endpoint->rail_count ? (uint32_t) parts : endpoint->rail_count;
+}
+
 void *ferry_verbs_expose(struct ferry_endpoint *base, const void *from, size_t length)
 {
     struct ferry_verbs_endpoint *endpoint = ferry_verbs_endpoint_of(base);
@@ -177,7 +182,7 @@ void *ferry_verbs_expose(struct ferry_endpoint *base, const void *from, size_t l
         return NULL;
     exposure->address = from;
     exposure->generation = endpoint->generation;
-    exposure->count = length < RAILS_MIN ? 1 : endpoint->rail_count;
+    exposure->count = rails_for(endpoint, length);
     if (!get_all(endpoint, from, length, exposure->count, exposure->regions)) {
         put_all(exposure->regions);
         free(exposure);
