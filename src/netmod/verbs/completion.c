@@ -30,6 +30,7 @@ static void on_request(struct ferry_verbs_rail *rail, const struct ibv_wc *done)
     switch (done->wr_id & 0xff) {
     case FERRY_VERBS_ACKNOWLEDGE:
         endpoint->acknowledging = false;
+        ferry_verbs_owe(endpoint); /* for what came meanwhile */
         break;
     case FERRY_VERBS_READ:
         ferry_verbs_read_part(rail, (uint32_t) (done->wr_id >> FERRY_VERBS_ID_READ), works);
@@ -70,7 +71,10 @@ int ferry_verbs_poll(struct ferry_verbs_device *device)
     struct ibv_cq *cq;
     void *context;
 
-    if (device->armed && count && !ibv_get_cq_event(device->channel, &cq, &context)) {
+    if (!device->armed || !(count || device->late))
+        return count;
+    device->late = ibv_get_cq_event(device->channel, &cq, &context) != 0;
+    if (!device->late) {
         ibv_ack_cq_events(cq, 1);
         device->armed = false;
     }

@@ -18,6 +18,9 @@
 #define FIRST_COMPLETIONS 1024
 #define RECEIVES_MAX 16384u
 
+/* Of a device, that are looked at */
+#define GIDS_MAX 128
+
 /* The bits of a pkey that name the partition */
 #define PARTITION 0x7fffu
 
@@ -76,19 +79,24 @@ static int make_queues(struct ferry_verbs_device *device)
     return 0;
 }
 
-static void say_why(const struct ferry_verbs_device *device, int error)
+void ferry_verbs_say_unusable(struct ferry_verbs_device *device, int error)
 {
     struct rlimit limit;
 
+    if (device->said)
+        return;
+    device->said = true;
     if ((error == -ENOMEM || error == -EAGAIN || error == -EPERM) &&
         !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY)
         ferry_log(FERRY_LOG_WARN,
-                  "RDMA device %s can't be used: this process may lock only %llu KiB of memory, so "
+                  "RDMA device %s can't be used (for more peers): this process may lock only %llu "
+                  "KiB of memory, so "
                   "messages go over the network instead; raise the limit (ulimit -l unlimited, "
                   "docker run --ulimit memlock=-1)",
                   device->name, (unsigned long long) limit.rlim_cur / 1024);
     else
-        ferry_log(FERRY_LOG_WARN, "RDMA device %s can't be used: %s; messages go over the network",
+        ferry_log(FERRY_LOG_WARN,
+                  "RDMA device %s can't be used (for more peers): %s; messages go over the network",
                   device->name, strerror(-error));
 }
 
@@ -112,9 +120,7 @@ static void open_device(struct ferry_verbs_device *device)
     if (!error)
         error = ferry_verbs_open_regions(device);
     if (error) {
-        if (!device->said)
-            say_why(device, error);
-        device->said = true;
+        ferry_verbs_say_unusable(device, error);
         ferry_verbs_close_device(device);
         return;
     }
@@ -158,7 +164,7 @@ void ferry_verbs_open_devices(struct ferry_verbs *verbs)
 
 void ferry_verbs_close_device(struct ferry_verbs_device *device)
 {
-    device->usable = device->armed = false;
+    device->usable = device->armed = device->late = false;
     ferry_verbs_close_regions(device);
     ferry_verbs_forget_slabs(device);
     if (device->srq)
@@ -180,26 +186,28 @@ void ferry_verbs_close_device(struct ferry_verbs_device *device)
 
 /* ---- What it is like ---- */
 
-static void read_gids(struct ferry_verbs_device *device, const struct ibv_port_attr *port)
+static void read_gids(struct ferry_verbs_device *device)
 {
+    struct ibv_gid_entry entries[GIDS_MAX];
     const char *wanted = ferry_config()->verbs_gid_index;
     struct ferry_card *card = &device->card;
 
-    card->gid_count = 0;
-    for (int i = 0; i < port->gid_tbl_len && card->gid_count < FERRY_CARD_GIDS && i < 256; i++) {
-        struct ibv_gid_entry entry;
+    ssize_t count = ibv_query_gid_table(device->context, entries, GIDS_MAX, 0);
 
-        if (strcmp(wanted, "auto") && atoi(wanted) != i)
-            continue;
-        if (ibv_query_gid_ex(device->context, device->port, (uint32_t) i, &entry, 0))
+    card->gid_count = 0;
+    for (ssize_t i = 0; i < count && card->gid_count < FERRY_CARD_GIDS; i++) {
+        const struct ibv_gid_entry *entry = &entries[i];
+
+        if (entry->port_num != device->port || entry->gid_index > UINT8_MAX ||
+            (strcmp(wanted, "auto") && strtoul(wanted, NULL, 0) != entry->gid_index))
             continue;
         card->gids[card->gid_count] = (struct ferry_card_gid){
-            .index = (uint8_t) i,
-            .type = entry.gid_type == IBV_GID_TYPE_IB        ? FERRY_GID_IB
-                    : entry.gid_type == IBV_GID_TYPE_ROCE_V1 ? FERRY_GID_ROCE_1
-                                                             : FERRY_GID_ROCE_2,
-            .prefix = ferry_verbs_prefix(entry.gid.raw, entry.ndev_ifindex)};
-        memcpy(card->gids[card->gid_count++].bytes, entry.gid.raw, 16);
+            .index = (uint8_t) entry->gid_index,
+            .type = entry->gid_type == IBV_GID_TYPE_IB        ? FERRY_GID_IB
+                    : entry->gid_type == IBV_GID_TYPE_ROCE_V1 ? FERRY_GID_ROCE_1
+                                                              : FERRY_GID_ROCE_2,
+            .prefix = ferry_verbs_prefix(entry->gid.raw, entry->ndev_ifindex)};
+        memcpy(card->gids[card->gid_count++].bytes, entry->gid.raw, 16);
     }
 }
 
@@ -251,20 +259,23 @@ static bool read_port(struct ferry_verbs_device *device)
     card->mtu = most_mtu((uint8_t) port.active_mtu);
     card->lid = port.lid;
     card->grh = (port.flags & IBV_QPF_GRH_REQUIRED) != 0;
-    read_gids(device, &port);
+    read_gids(device);
     read_pkeys(device, &port);
     return true;
 }
 
-static void take_events(struct ferry_verbs_device *device)
+bool ferry_verbs_take_events(struct ferry_verbs_device *device)
 {
     struct ibv_async_event event;
+    bool any = false;
 
     while (!ibv_get_async_event(device->context, &event)) {
         ferry_log(FERRY_LOG_DEBUG, "RDMA device %s: %s", device->name,
                   ibv_event_type_str(event.event_type));
         ibv_ack_async_event(&event);
+        any = true;
     }
+    return any;
 }
 
 bool ferry_verbs_look_at(struct ferry_verbs_device *device)
@@ -275,7 +286,6 @@ bool ferry_verbs_look_at(struct ferry_verbs_device *device)
     device->check = false;
     if (!device->context)
         return false;
-    take_events(device);
     device->usable = read_port(device);
     return device->usable != was || (was && memcmp(&before, &device->card, sizeof(before)) != 0);
 }

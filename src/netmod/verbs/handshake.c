@@ -15,12 +15,12 @@
 #define RETRY_NS 1000000000ull
 #define RETRIES_MAX 5
 
-static void say(struct ferry_verbs_endpoint *endpoint, enum ferry_verbs_message kind,
-                uint32_t value)
+/* Errors: the peer is gone. */
+static int say(struct ferry_verbs_endpoint *endpoint, enum ferry_verbs_message kind, uint32_t value)
 {
     struct ferry_verbs_word word = {.generation = endpoint->generation, .value = value};
 
-    ferry_core_tell(endpoint->base.lower, kind, &word, sizeof(word));
+    return ferry_core_tell(endpoint->base.lower, kind, &word, sizeof(word));
 }
 
 void ferry_verbs_say_hello(struct ferry_verbs_endpoint *endpoint)
@@ -80,8 +80,10 @@ static int make(struct ferry_verbs_endpoint *endpoint, const struct ferry_lane *
     struct ferry_verbs_device *device = verbs->places[lanes[0].own];
     int error = ferry_verbs_add_peer(device);
 
-    if (error)
+    if (error) {
+        ferry_verbs_say_unusable(device, error);
         return error;
+    }
     endpoint->rails[0].device = device;
     endpoint->rail_count = 0;
     endpoint->sent = endpoint->acknowledged = endpoint->got = endpoint->got_told = 0;
@@ -394,10 +396,10 @@ static int on_over(struct ferry_verbs_endpoint *endpoint, uint32_t mask)
     return 0;
 }
 
-static void say_down(struct ferry_verbs_endpoint *endpoint)
+static int say_down(struct ferry_verbs_endpoint *endpoint)
 {
     endpoint->said_down = endpoint->generation;
-    say(endpoint, FERRY_VERBS_DOWN, endpoint->got);
+    return say(endpoint, FERRY_VERBS_DOWN, endpoint->got);
 }
 
 void ferry_verbs_fail(struct ferry_verbs_endpoint *endpoint, const char *why)
@@ -426,11 +428,11 @@ void ferry_verbs_fall(struct ferry_verbs_endpoint *endpoint, const char *why)
         ferry_log(FERRY_LOG_INFO, "peer %d: RDMA failed (%s), messages go over the network",
                   ferry_peer_rank(endpoint->base.peer), why);
     destroy(endpoint);
+    ferry_verbs_hide_all(endpoint);
     endpoint->failed = false;
     endpoint->sends_up = false;
     enter(endpoint, FERRY_VERBS_FALLING);
-    say_down(endpoint);
-    if (endpoint->base.core.lost) {
+    if (say_down(endpoint) || endpoint->base.core.lost) {
         forget_kept(endpoint);
         enter(endpoint, FERRY_VERBS_BELOW);
     }
@@ -450,7 +452,6 @@ void ferry_verbs_leave_device(struct ferry_verbs_device *device, const char *why
             uses |= endpoint->rails[i].device == device;
         if (uses)
             ferry_verbs_fall(endpoint, why);
-        ferry_verbs_hide_all(endpoint);
     }
 }
 

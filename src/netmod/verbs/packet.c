@@ -115,7 +115,7 @@ int ferry_verbs_acknowledge(struct ferry_verbs_endpoint *endpoint, uint32_t ackn
     return 0;
 }
 
-static void owe(struct ferry_verbs_endpoint *endpoint)
+void ferry_verbs_owe(struct ferry_verbs_endpoint *endpoint)
 {
     struct ferry_verbs *verbs = ferry_verbs_of_endpoint(endpoint);
 
@@ -223,7 +223,7 @@ void ferry_verbs_received(struct ferry_verbs_rail *rail, struct ferry_verbs_slot
     if (error)
         ferry_core_lost(&endpoint->base, error, "it sent nonsense by RDMA");
     else
-        owe(endpoint);
+        ferry_verbs_owe(endpoint);
 }
 
 void ferry_verbs_receive_early(struct ferry_verbs_endpoint *endpoint)
@@ -241,7 +241,7 @@ void ferry_verbs_receive_early(struct ferry_verbs_endpoint *endpoint)
             ferry_core_lost(&endpoint->base, error, "it sent nonsense by RDMA");
     }
     ferry_verbs_post_receives(endpoint->rails[0].device);
-    owe(endpoint);
+    ferry_verbs_owe(endpoint);
 }
 
 void ferry_verbs_drop_early(struct ferry_verbs_endpoint *endpoint)

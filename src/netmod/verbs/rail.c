@@ -158,12 +158,13 @@ int ferry_verbs_rail_connect(struct ferry_verbs_rail *rail, const struct ferry_v
                                 .max_dest_rd_atomic = rail->device->card.reads,
                                 .min_rnr_timer = RNR_TIMER,
                                 .ah_attr = path_to(rail, end)};
-    struct ibv_qp_attr sending = {.qp_state = IBV_QPS_RTS,
-                                  .timeout = TIMEOUT,
-                                  .retry_cnt = RETRIES,
-                                  .rnr_retry = RNR_RETRIES,
-                                  .sq_psn = rail->psn,
-                                  .max_rd_atomic = least(rail->device->reads, end->reads)};
+    struct ibv_qp_attr sending = {
+        .qp_state = IBV_QPS_RTS,
+        .timeout = TIMEOUT,
+        .retry_cnt = RETRIES,
+        .rnr_retry = RNR_RETRIES,
+        .sq_psn = rail->psn,
+        .max_rd_atomic = least(rail->device->reads, end->reads ? end->reads : 1)};
     int error = ibv_modify_qp(rail->qp, &ready,
                               IBV_QP_STATE | IBV_QP_AV | IBV_QP_PATH_MTU | IBV_QP_DEST_QPN |
                                   IBV_QP_RQ_PSN | IBV_QP_MAX_DEST_RD_ATOMIC | IBV_QP_MIN_RNR_TIMER);

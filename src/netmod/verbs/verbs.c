@@ -15,7 +15,7 @@
 #include "log.h"
 #include "ports.h"
 
-/* Between two looks for devices that are not there (any more). */
+/* Between two looks at devices that tell nothing, and for those that are not there (any more). */
 #define LOOK_NS 2000000000ull
 
 /* ---- Opening ---- */
@@ -220,18 +220,21 @@ static void verbs_housekeep(struct ferry_transport *transport)
     uint64_t now = ferry_now_ns();
     bool missing = false;
 
+    bool look = now - verbs->look_ns > LOOK_NS;
+
+    if (look)
+        verbs->look_ns = now;
     for (unsigned i = 0; i < verbs->device_count; i++) {
         struct ferry_verbs_device *device = &verbs->devices[i];
 
-        if (device->context)
+        if (!device->context)
+            missing |= look && is_there(device);
+        else if (ferry_verbs_take_events(device) || look)
             look_at(device);
-        else
-            missing |= is_there(device);
     }
-    if (missing && now - verbs->look_ns > LOOK_NS) {
+    if (missing) {
         uint32_t before = verbs->own.count;
 
-        verbs->look_ns = now;
         ferry_verbs_open_devices(verbs);
         for (unsigned i = 0; i < verbs->device_count; i++)
             before -= verbs->devices[i].usable;

@@ -78,7 +78,8 @@ struct ferry_verbs_device {
     struct ibv_comp_channel *channel;
     struct ibv_cq *cq;
     struct ibv_srq *srq;
-    bool armed; /* an event will come with the next completion */
+    bool armed; /* an event will come with the next completion; */
+    bool late;  /* that was here, and the event not yet */
     struct ferry_card card;
     uint32_t reads; /* that a queue pair may ask for at once */
     uint32_t inline_max;
@@ -212,8 +213,12 @@ static inline uint64_t ferry_verbs_id(enum ferry_verbs_kind kind, uint32_t numbe
 /* Opens what can be used and is not open yet. */
 void ferry_verbs_open_devices(struct ferry_verbs *verbs);
 void ferry_verbs_close_device(struct ferry_verbs_device *device);
-/* Takes in what the kernel tells of it, and looks whether it can be used. Returns whether that has changed. */
+/* Takes in what the kernel tells of it. Returns whether there was something. */
+bool ferry_verbs_take_events(struct ferry_verbs_device *device);
+/* Looks whether it can be used. Returns whether that, or what it is like, has changed. */
 bool ferry_verbs_look_at(struct ferry_verbs_device *device);
+/* Tells the user, once, that it can't be used (for more peers), and what would help. */
+void ferry_verbs_say_unusable(struct ferry_verbs_device *device, int error);
 /* Makes verbs->own anew of the devices that can be used, and tells all peers. */
 void ferry_verbs_show_cards(struct ferry_verbs *verbs);
 
@@ -298,6 +303,8 @@ void ferry_verbs_receive_early(struct ferry_verbs_endpoint *endpoint);
 void ferry_verbs_drop_early(struct ferry_verbs_endpoint *endpoint);
 /* Forgets what the peer has taken in. Errors: -EPROTO: it can't have. */
 int ferry_verbs_acknowledge(struct ferry_verbs_endpoint *endpoint, uint32_t acknowledged);
+/* Notes that the peer may wait to be told what was taken in. */
+void ferry_verbs_owe(struct ferry_verbs_endpoint *endpoint);
 /* Tells peers what was taken in, where they may wait for it. */
 void ferry_verbs_pay(struct ferry_verbs *verbs);
 /* Sends what the peer did not take in over the fabric. */
