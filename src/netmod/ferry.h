@@ -295,7 +295,7 @@ int ferry_team_await(ferry_team_t *team, uint32_t member, uint32_t steps);
 
 /* ---- What was sent ---- */
 
-/* transport: by which the peer is reached: "shm", "fabric", or "self" for the process itself, however that is done; NULL:
+/* transport: by which the peer is reached: "shm", "guests", "fabric", or "self" for the process itself, however that is done; NULL:
  * not reached yet. Counted is what was sent to it since ferry_open(), bytes of data without headers. */
 typedef struct ferry_traffic {
     const char *transport;

@@ -38,7 +38,11 @@ static void survey_one(const char *name, struct ferry_survey *survey)
         ferry_survey_fail(survey, "let FERRY_TRANSPORTS name it, too",
                           "FERRY_TRANSPORTS=%s leaves it out", ferry_config()->transports);
     else if (ops == NULL || ops->survey == NULL)
-        ferry_survey_fail(survey, "build Ferry where libfabric's headers are",
+        ferry_survey_fail(survey,
+                          strcmp(name, "verbs") == 0
+                              ? "build Ferry where the headers of libibverbs and libfabric are "
+                                "(Debian: libibverbs-dev, libfabric-dev)"
+                              : "build Ferry where libfabric's headers are",
                           "it was not built in");
     else
         ops->survey(survey);

@@ -35,6 +35,16 @@ bool ferry_proof_equal(const uint8_t a[FERRY_PROOF_SIZE], const uint8_t b[FERRY_
     return sodium_memcmp(a, b, FERRY_PROOF_SIZE) == 0;
 }
 
+uint64_t ferry_short_hash(const uint8_t key[16], const void *data, size_t length)
+{
+    uint64_t hash;
+
+    _Static_assert(crypto_shorthash_BYTES == sizeof(hash) && crypto_shorthash_KEYBYTES == 16,
+                   "sizes");
+    crypto_shorthash((unsigned char *) &hash, data, length, key);
+    return hash;
+}
+
 void ferry_key_id(const uint8_t key[16], uint8_t id[8])
 {
     uint8_t proof[FERRY_PROOF_SIZE];

@@ -21,6 +21,9 @@ void ferry_prove(const uint8_t key[16], const char *purpose, const void *data, s
 /* Whether two proofs are equal, in a time that tells nothing about where they differ. */
 bool ferry_proof_equal(const uint8_t a[FERRY_PROOF_SIZE], const uint8_t b[FERRY_PROOF_SIZE]);
 
+/* A short keyed hash (SipHash-2-4) of data, quick enough for each message: nobody without the key can make it. */
+uint64_t ferry_short_hash(const uint8_t key[16], const void *data, size_t length);
+
 /* A name for a key that may be shown. */
 void ferry_key_id(const uint8_t key[16], uint8_t id[8]);
 

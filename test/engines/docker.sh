@@ -26,6 +26,17 @@ setup() {
     within true
 }
 
+# What its threads are at that do something with a container: one may have lost its end, or wait for a lock.
+engine_says() {
+    tail -n 15 "$SANDBOX/dockerd.log" | cut -c 1-200
+    kill -USR1 "$(cat "$SANDBOX/dockerd.pid")"
+    sleep 1
+    awk -v RS= -v FS='\n' '/daemon\.\(\*Daemon\)\.[A-Za-z]*([cC]ontainer|[kK]ill|Event)/ {
+        print $1
+        for (i = 2; i < NF; i += 2) { sub(/\([^()]*\)$/, "", $i); sub(/^.*\//, "", $i); print "    " $i }
+    }' /run/docker/goroutine-stacks-*.log | head -n 150
+}
+
 within() {
     docker run --rm "${options[@]}" mpi "$@"
 }

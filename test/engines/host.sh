@@ -25,6 +25,12 @@ host_like() {
     mount --bind "$SANDBOX/tun" /dev/net/tun
 }
 
+# Containers stay: what waits for what, and what the engine says of itself, if it can be asked.
+why_not_gone() {
+    ps -eo pid,ppid,stat,wchan:20,etimes,args --forest | cut -c 1-150
+    [ "$(type -t engine_says)" != function ] || engine_says
+}
+
 have() { # COMMAND...
     local each
     for each; do

@@ -43,7 +43,7 @@ start() {
     shift
     systemd-nspawn -q --read-only -D "$root" -M "$name" "$@" --console=pipe sleep infinity < /dev/null > "$log.$name" 2>&1 &
     echo $! > "$SANDBOX/nspawn-$name"
-    for ((i = 0; i < 100; i++)); do
+    for ((i = 0; i < 400; i++)); do
         [ "$(cat "/proc/$(inner_pid "$name")/comm" 2> /dev/null)" != sleep ] || return 0
         sleep 0.05
     done

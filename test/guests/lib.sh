@@ -5,6 +5,9 @@
 #                                         memory=MIB, cpus=NUMBER (1024, 1)
 #                                         pin=PROCESSOR  it runs on this one of the machine's processors
 #                                         vfs=NUMBER     virtual functions (1); 0: no adapter that has them
+#                                         ivshmem=MIB    a device of memory that guests with this attribute share,
+#                                                        behind the port ivshmem-port0; MIB,MIB: two of them
+#                                         pmem=MIB       the same as persistent memory (./guest-dax makes use of it)
 #                                         qemu=WORDS     more options for QEMU
 #   guests_up                             waits until all guests run commands and have set up their VFs
 #   guest_vfs NAME                        sets up its VFs again, after they were taken away
@@ -18,7 +21,7 @@
 # on eth0 (virtio), and as 10.78.0.11 and so on on their VFs; a second VF has 10.79.0.11, and so on.
 guests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guests=()
-guests_work='' guests_switch='' guests_accel=${FERRY_GUESTS_ACCEL:-}
+guests_work='' guests_memory='' guests_switch='' guests_accel=${FERRY_GUESTS_ACCEL:-}
 
 guests_say() {
     printf '[%3d s] %s\n' "$SECONDS" "$*" >&2
@@ -43,6 +46,8 @@ guests_begin() {
     guests_library=$root/usr/lib/x86_64-linux-gnu
     guests_qemu=("$(guests_tool qemu-system-x86_64)" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
     guests_work=$(mktemp -d "${TMPDIR:-/tmp}/ferry-guests.XXXXXX")
+    # What guests share is memory here, too.
+    guests_memory=$(mktemp -d /dev/shm/ferry-guests.XXXXXX)
     # All that a guest needs until it has its root.
     mkdir -p "$guests_work/initrd/modules"
     cp "$guests_dir/init" "$guests_dir/agent" "$(guests_tool busybox)" "$guests_work/initrd"
@@ -72,11 +77,11 @@ guests_tool() {
 }
 
 guest() {
-    local name=$1 memory=1024 cpus=1 pin='' vfs=1 qemu='' each
+    local name=$1 memory=1024 cpus=1 pin='' vfs=1 ivshmem='' pmem='' qemu='' each
     shift
     for each; do
         case $each in
-        memory=* | cpus=* | pin=* | vfs=* | qemu=*) local "$each" ;;
+        memory=* | cpus=* | pin=* | vfs=* | ivshmem=* | pmem=* | qemu=*) local "$each" ;;
         *) echo "guest: $each is no attribute" >&2; return 2 ;;
         esac
     done
@@ -89,6 +94,16 @@ guest() {
     [ "$vfs" = 0 ] || options+=(-device pcie-root-port,id=port0,slot=1
         -netdev "stream,id=n1,server=off,addr.type=unix,addr.path=$guests_work/net1"
         -device "igb,id=igb0,bus=port0,netdev=n1,romfile=,mac=$mac:01")
+    local index=0 size
+    for size in ${ivshmem//,/ }; do
+        # The port keeps room for a device that is plugged in later.
+        options+=(-object "memory-backend-file,id=shared$index,mem-path=$guests_memory/ivshmem$index,size=${size}M,share=on"
+            -device "pcie-root-port,id=ivshmem-port$index,chassis=$((10 + index)),slot=$((10 + index)),pref64-reserve=$((2 * size))M"
+            -device "ivshmem-plain,id=ivshmem$index,bus=ivshmem-port$index,memdev=shared$index")
+        index=$((index + 1))
+    done
+    [ -z "$pmem" ] || options+=(-device virtio-pmem-pci,id=pmem0,memdev=pmem
+        -object "memory-backend-file,id=pmem,mem-path=$guests_memory/pmem,size=${pmem}M,share=on")
     local kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
     mkdir -p "$dir/ports"
     options+=(-device virtio-serial-pci)
@@ -106,7 +121,7 @@ guest() {
     esac
     # shellcheck disable=SC2086
     LD_LIBRARY_PATH=$guests_library setpriv --pdeathsig KILL "${command[@]}" -M q35 \
-        -name "$name" -smp "$cpus,maxcpus=$((cpus > 1 ? cpus : 2))" -m "$memory" \
+        -name "$name" -smp "$cpus,maxcpus=$((cpus > 1 ? cpus : 2))" -m "$memory${pmem:+,slots=4,maxmem=$((memory + 4 * pmem + 1024))M}" \
         -nodefaults -display none -no-reboot -serial "file:$dir/serial" -qmp "unix:$dir/qmp,server=on,wait=off" \
         -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
         -append "$kernel GUEST_NAME=$name GUEST_ADDRESS=10.77.0.$number" \
@@ -197,7 +212,7 @@ guests_end() {
         wait "${pids[@]}" || true
     } 2>/dev/null
     guests=() guests_switch=''
-    [ -z "$guests_work" ] || rm -rf "$guests_work"
+    [ -z "$guests_work" ] || rm -rf "$guests_work" ${guests_memory:+"$guests_memory"}
 }
 
 # KVM where a kernel really boots under it, which not all have that offer it; emulation elsewhere. What came out is

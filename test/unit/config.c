@@ -52,7 +52,7 @@ static void defaults(void **state)
     struct ferry_config config;
 
     ferry_config_defaults(&config);
-    assert_string_equal(config.transports, "shm,fabric");
+    assert_string_equal(config.transports, "shm,guests,verbs,fabric");
     assert_string_equal(config.fabric_interface, "");
     assert_string_equal(config.log, "warn");
     assert_int_equal(config.ring_slots,
@@ -175,7 +175,7 @@ static void words(void **state)
     refused(set(&config, "FERRY_TRANSPORTS", "shm,fabrik"),
             "\"fabrik\" is not allowed (did you mean fabric?)");
     refused(set(&config, "FERRY_TRANSPORTS", "shm,ib"),
-            "\"ib\" is not allowed; allowed: shm,fabric");
+            "\"ib\" is not allowed; allowed: shm,guests,verbs,fabric");
     refused(set(&config, "FERRY_TRANSPORTS", ""), "an empty list");
     refused(set(&config, "FERRY_TRANSPORTS", " , "), "an empty list");
     assert_string_equal(config.transports, "fabric, shm");

@@ -524,6 +524,27 @@ static void gets_and_puts(void **state)
     run("", 2, one_sided);
 }
 
+/* A plain file stands for what virtual machines share. */
+static void all_the_same_over_a_region(void **state)
+{
+    static void (*const bodies[])(struct job *) = {all_sizes, in_order, ends,      scattered,
+                                                   crowd,     active,   one_sided, dying};
+    char path[] = "/dev/shm/ferry-test-XXXXXX", variables[100];
+    int fd = mkstemp(path);
+
+    (void) state;
+    assert_true(fd >= 0);
+    assert_int_equal(ftruncate(fd, 16 << 20), 0);
+    snprintf(variables, sizeof(variables), "FERRY_TRANSPORTS=guests FERRY_GUESTS_MEMORY=%s", path);
+    expected_way = "guests (/dev/shm/ferry-test-";
+    for (unsigned i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        run(variables, bodies[i] == crowd ? 4 : 2, bodies[i]);
+    run(variables, 1, all_sizes);
+    expected_way = NULL;
+    close(fd);
+    unlink(path);
+}
+
 #ifdef HAVE_LIBFABRIC
 static void all_the_same_over_the_fabric(void **state)
 {
@@ -557,6 +578,7 @@ int main(void)
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),
         cmocka_unit_test(a_truncated_file_ends_no_process),
+        cmocka_unit_test(all_the_same_over_a_region),
 #ifdef HAVE_LIBFABRIC
         cmocka_unit_test(all_the_same_over_the_fabric),
 #endif

@@ -99,8 +99,8 @@ int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t he
     result = post_with_header(op, header);
     if (result >= 0)
         ferry_count(&endpoint->core.sent, length);
-    else if (op->handle)
-        ferry_handle_free(&peer->context->handles, op->handle);
+    else
+        ferry_offer_undo(op);
     return result;
 }
 
@@ -150,15 +150,11 @@ int ferry_on_am_rts(struct ferry_endpoint *endpoint, const struct ferry_head *he
                      head->length - sizeof(rts), header, &header_length);
     if (!handler)
         return -EPROTO;
-    message = malloc(sizeof(*message));
+    message = ferry_offer_new(endpoint, 0, &rts,
+                              (const uint8_t *) payload + sizeof(rts) + header_length,
+                              head->length - sizeof(rts) - header_length);
     if (!message)
         return -ENOMEM;
-    *message = (struct ferry_message){.context = context,
-                                      .peer = endpoint->peer,
-                                      .kind = FERRY_MSG_OFFER,
-                                      .length = rts.length,
-                                      .sender = rts.handle,
-                                      .address = rts.address};
     ferry_count(&endpoint->core.received, rts.length);
     handler(context->params.user, endpoint->peer, header, header_length, NULL, rts.length, message);
     return 0;

@@ -17,8 +17,12 @@
 
 const struct ferry_transport_ops *const ferry_transports[] = {
     &ferry_shm_ops,
+    &ferry_guests_ops,
 #ifdef HAVE_LIBFABRIC
     &ferry_fabric_ops,
+#ifdef HAVE_VERBS
+    &ferry_verbs_ops,
+#endif
 #endif
     NULL,
 };
@@ -139,8 +143,9 @@ void ferry_close(ferry_context_t *context)
     if (ferry_config()->report)
         report(context);
     for (uint32_t i = 0; i < context->peer_count; i++)
-        if (context->peers[i]->endpoint)
-            drop_work(context->peers[i]->endpoint);
+        for (struct ferry_endpoint *endpoint = context->peers[i]->endpoint; endpoint;
+             endpoint = endpoint->lower)
+            drop_work(endpoint);
     drop_offers(context);
     ferry_rma_close(context);
     ferry_recv_close(context);
@@ -398,6 +403,27 @@ int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head 
     }
 }
 
+int ferry_core_receive_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                               const void *payload)
+{
+    struct ferry_endpoint *upper = endpoint->upper;
+
+    if (!upper)
+        return ferry_core_receive(endpoint, head, payload);
+    return upper->core.lost ? -EPROTO : upper->ops->carried(upper, head, payload);
+}
+
+int ferry_core_tell(struct ferry_endpoint *lower, uint64_t word, const void *payload, size_t length)
+{
+    return ferry_answer(lower, FERRY_PKT_UPPER, word, payload, length);
+}
+
+int ferry_core_forward(struct ferry_endpoint *lower, const struct ferry_head *head,
+                       const void *payload)
+{
+    return ferry_answer_as(lower, head, payload);
+}
+
 int ferry_core_answer(struct ferry_endpoint *endpoint, uint64_t word, const void *payload,
                       size_t length)
 {
@@ -435,7 +461,13 @@ void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why)
     peer->said = true;
     if (peer->endpoint) {
         peer->endpoint->core.lost = true;
+        if (peer->endpoint->ops->lost)
+            peer->endpoint->ops->lost(peer->endpoint);
         fail_sends(peer->endpoint, error);
+        if (peer->endpoint->lower) {
+            peer->endpoint->lower->core.lost = true;
+            fail_sends(peer->endpoint->lower, error);
+        }
     }
     ferry_recv_peer_lost(peer, error);
     ferry_rma_peer_lost(peer, error);

@@ -3,6 +3,7 @@
  * anyway, and are added up when somebody asks.
  */
 #include "internal.h"
+#include "regions.h"
 
 struct row {
     ferry_counter_t shown;
@@ -33,6 +34,32 @@ static uint64_t read_count(ferry_context_t *context, const struct row *row)
 
     memcpy(&count, (const char *) &context->counts + row->offset, sizeof(count));
     return count;
+}
+
+/* Of all transports. */
+static struct ferry_regions_counters sum_regions(ferry_context_t *context)
+{
+    struct ferry_regions_counters sum = {0};
+
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->ops->count_regions)
+            context->active[i]->ops->count_regions(context->active[i], &sum);
+    return sum;
+}
+
+static uint64_t read_registration_time(ferry_context_t *context, const struct row *row)
+{
+    (void) row;
+    return sum_regions(context).registering_ns / 1000;
+}
+
+static uint64_t read_regions(ferry_context_t *context, const struct row *row)
+{
+    struct ferry_regions_counters sum = sum_regions(context);
+    uint64_t value;
+
+    memcpy(&value, (const char *) &sum + row->offset, sizeof(value));
+    return value;
 }
 
 /* Transports are tried in order. */
@@ -104,6 +131,11 @@ static uint64_t read_steal_time(ferry_context_t *context, const struct row *row)
         {"ferry_" name, unit, help, FERRY_COUNTER_COUNT}, read_count, \
             offsetof(struct ferry_counts, what), NULL                 \
     }
+#define REGIONS(name, unit, kind, what, help)                            \
+    {                                                                    \
+        {"ferry_" name, unit, help, FERRY_COUNTER_##kind}, read_regions, \
+            offsetof(struct ferry_regions_counters, what), NULL          \
+    }
 #define OTHER(name, unit, kind, help)                                            \
     {                                                                            \
         {"ferry_" #name, unit, help, FERRY_COUNTER_##kind}, read_##name, 0, NULL \
@@ -111,6 +143,9 @@ static uint64_t read_steal_time(ferry_context_t *context, const struct row *row)
 
 static const struct row rows[] = {
     SUMS("shm", "over shared memory", "over shared memory"),
+    SUMS("guests", "over memory that virtual machines share",
+         "over memory that virtual machines share"),
+    SUMS("verbs", "by RDMA adapters", "by RDMA adapters"),
     SUMS("fabric", "over the network", "over the network"),
     SUMS("self", "by this process to itself", "from this process itself"),
     COUNT("piecewise_messages", "", piecewise.messages,
@@ -123,6 +158,24 @@ static const struct row rows[] = {
     COUNT("mem_copies", "", copied_by_mem.messages,
           "single copies out of a sender's memory by its /proc/self/mem, of 1 MiB at most"),
     COUNT("mem_bytes", "bytes", copied_by_mem.bytes, "data copied by /proc/self/mem"),
+    COUNT("rdma_reads", "", read.messages,
+          "messages that the adapter read out of their sender's memory"),
+    COUNT("rdma_bytes", "bytes", read.bytes, "data that the adapter read"),
+    REGIONS("region_hits", "", COUNT, hits, "long messages whose buffer was found registered"),
+    REGIONS("region_misses", "", COUNT, misses, "those whose buffer was not"),
+    REGIONS("region_copies", "", COUNT, copies,
+            "of these, those that were copied instead of registered"),
+    REGIONS("registrations", "", COUNT, registrations, "times that memory was registered"),
+    REGIONS("registration_failures", "", COUNT, failures, "times that it could not be"),
+    OTHER(registration_time, "us", TIME, "time spent registering and deregistering memory"),
+    REGIONS("region_merges", "", COUNT, merges, "registered regions that went into a longer one"),
+    REGIONS("region_evictions", "", COUNT, evictions,
+            "regions deregistered to make room for others"),
+    REGIONS("region_invalidations", "", COUNT, invalidations,
+            "regions deregistered because their memory was unmapped"),
+    REGIONS("regions", "", LEVEL, regions, "regions registered now"),
+    REGIONS("registered_bytes", "bytes", LEVEL, bytes,
+            "memory registered now, without that for packets"),
     COUNT("copy_failures", "", copy_failures,
           "ways of single copies that failed or could not be had, for a peer, so that another way "
           "was "

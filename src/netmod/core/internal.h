@@ -21,7 +21,7 @@
 /* Up to this many bytes a message goes without asking even to a peer that holds. */
 #define FERRY_TINY 48
 
-#define FERRY_TRANSPORTS_MAX 4
+#define FERRY_TRANSPORTS_MAX 5
 #define FERRY_INVITATIONS_MAX 64
 
 /* Ids that libferry uses itself, beyond those of the user. */
@@ -37,6 +37,7 @@ struct ferry_peer {
     struct ferry_endpoint *endpoint; /* NULL until first used */
     ferry_context_t *context;
     struct ferry_transport *transport; /* which reaches it, or NULL */
+    struct ferry_transport *upper;     /* which is raised upon that, or NULL */
     void *slot, *user;
     int rank; /* among those that started together, or -1 */
     int error;
@@ -70,6 +71,7 @@ struct ferry_send_op {
     uint64_t handle; /* 0: none */
     uint64_t remote; /* receiver's handle */
     void *header;    /* of an active message that had to wait; ours */
+    void *exposed;   /* to the peer's adapter */
     uint32_t header_length;
     uint8_t type;
 };
@@ -109,7 +111,8 @@ struct ferry_message {
     uint64_t sender;          /* its handle: of an offer, or to be told of a match */
     uint64_t address;
     size_t room;   /* bytes at data that count as unexpected */
-    uint8_t *data; /* behind this struct */
+    uint8_t *data; /* behind this struct; of an offer its descriptor */
+    uint8_t descriptor_length;
 };
 
 /* How this process waits; see wait.c. */
@@ -261,7 +264,7 @@ static inline void ferry_count(struct ferry_volume *volume, size_t bytes)
     volume->bytes += bytes;
 }
 
-/* "shm", "fabric", "self"; NULL: not reached. */
+/* "shm", "guests", "verbs", "fabric", "self"; NULL: not reached. */
 const char *ferry_peer_way(const ferry_peer_t *peer);
 
 /* ---- node.c ---- */
@@ -277,6 +280,10 @@ int ferry_nodes_find(ferry_context_t *context);
 int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, const void *payload,
                  size_t length);
 
+/* The same with head and all. */
+int ferry_answer_as(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                    const void *payload);
+
 int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                  const void *payload);
 int ferry_on_done(struct ferry_endpoint *endpoint, const struct ferry_head *head);
@@ -284,6 +291,8 @@ int ferry_on_done(struct ferry_endpoint *endpoint, const struct ferry_head *head
 /* Makes an operation one that offers its message (RTS, AM_RTS) and waits to be called for it.
  * Errors: -ENOMEM. */
 int ferry_offer_init(struct ferry_send_op *op);
+/* Takes that back, where the offer could not be sent. */
+void ferry_offer_undo(struct ferry_send_op *op);
 /* Frees what the core keeps for something that will not be sent any more. */
 void ferry_pending_drop(struct ferry_pending *pending);
 
@@ -301,6 +310,11 @@ int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                  const void *payload);
 int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                   const void *payload);
+
+/* A message that is on offer. Errors: NULL, no memory, or a descriptor that is too long. */
+struct ferry_message *ferry_offer_new(struct ferry_endpoint *endpoint, uint64_t match,
+                                      const struct ferry_rts *rts, const void *descriptor,
+                                      size_t descriptor_length);
 
 /* A bounded part of the receives that fetch. Returns the number of events. */
 int ferry_fetch_progress(ferry_context_t *context);

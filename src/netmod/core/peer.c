@@ -131,6 +131,17 @@ static unsigned count_transports(void)
     return count;
 }
 
+static bool may_reach(const ferry_peer_t *peer, const struct ferry_transport *transport)
+{
+    if (!transport)
+        return false;
+    if (transport->ops->upon)
+        return peer->transport && peer->transport->ops == transport->ops->upon && !peer->endpoint &&
+               memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce));
+    /* One that came by itself has a transport, but was not known to it by address. */
+    return !peer->transport || (peer->transport == transport && peer->rank < 0);
+}
+
 /* Offers the parts of an address to the transports, in order of preference. */
 static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *parts, size_t length)
 {
@@ -144,13 +155,19 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
     for (unsigned i = 0; ferry_transports[i]; i++) {
         struct ferry_transport *transport = context->transports[i];
 
-        /* One that came by itself has a transport, but was not known to it by address. */
-        if (!transport || (peer->transport && (peer->transport != transport || peer->rank >= 0)))
+        struct ferry_transport **reached = transport && transport->ops->upon ? &peer->upper
+                                                                             : &peer->transport;
+
+        for (size_t at = 0; transport && transport->ops->note && at < length;
+             at += 2u + parts[at + 1])
+            if (parts[at] == i)
+                transport->ops->note(transport, peer, parts + at + 2, parts[at + 1]);
+        if (!may_reach(peer, transport))
             continue;
         for (size_t at = 0; at < length; at += 2u + parts[at + 1])
             if (parts[at] == i &&
                 transport->ops->reach(transport, peer, parts + at + 2, parts[at + 1]))
-                peer->transport = transport;
+                *reached = transport;
     }
     return 0;
 }
@@ -255,6 +272,18 @@ static void replace_endpoint(ferry_peer_t *peer, struct ferry_endpoint *endpoint
     peer->anew = false;
 }
 
+static int raise_upon(ferry_peer_t *peer, struct ferry_endpoint **endpoint)
+{
+    struct ferry_endpoint *lower = *endpoint;
+    int error = peer->upper->ops->raise(peer->upper, lower, endpoint);
+
+    if (error)
+        return error;
+    lower->upper = *endpoint;
+    (*endpoint)->lower = lower;
+    return 0;
+}
+
 struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
 {
     struct ferry_endpoint *endpoint = NULL;
@@ -266,6 +295,8 @@ struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
         return peer->endpoint;
     error = peer->transport ? peer->transport->ops->connect(peer->transport, peer, &endpoint)
                             : -EHOSTUNREACH;
+    if (!error && peer->upper)
+        error = raise_upon(peer, &endpoint);
     if (error) {
         /* Said to the user from inside progress only. */
         peer->error = error;
@@ -283,8 +314,11 @@ struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer)
 
 void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room)
 {
-    if (peer->transport)
-        peer->transport->ops->describe(peer->transport, peer, text, room);
+    struct ferry_transport *transport = peer->upper && peer->endpoint ? peer->upper
+                                                                      : peer->transport;
+
+    if (transport)
+        transport->ops->describe(transport, peer, text, room);
     else
         snprintf(text, room, "not reached");
 }
@@ -295,7 +329,8 @@ const char *ferry_peer_way(const ferry_peer_t *peer)
         return NULL;
     if (!memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce)))
         return "self";
-    return peer->transport->ops->name;
+    return peer->endpoint && peer->endpoint->way ? peer->endpoint->way->name
+                                                 : peer->transport->ops->name;
 }
 
 void ferry_peer_traffic(ferry_peer_t *peer, ferry_traffic_t *traffic)

@@ -40,6 +40,12 @@ static inline void store(ferry_request_t *request, size_t offset, const void *fr
         memcpy((char *) op->buffer + offset, from, length);
 }
 
+/* To be asked when bytes of a packet were stored, before anybody is told. */
+static inline int arrived(struct ferry_endpoint *endpoint)
+{
+    return likely(!endpoint->ops->intact || endpoint->ops->intact(endpoint)) ? 0 : -EIO;
+}
+
 static inline void set_results(ferry_request_t *request, int status, uint64_t match, size_t length,
                                ferry_peer_t *peer)
 {
@@ -109,6 +115,30 @@ static void message_free(struct ferry_message *message)
     free(message);
 }
 
+struct ferry_message *ferry_offer_new(struct ferry_endpoint *endpoint, uint64_t match,
+                                      const struct ferry_rts *rts, const void *descriptor,
+                                      size_t descriptor_length)
+{
+    struct ferry_message *message;
+
+    if (descriptor_length > FERRY_DESCRIPTOR_MAX)
+        return NULL;
+    message = malloc(sizeof(*message) + descriptor_length);
+    if (!message)
+        return NULL;
+    *message = (struct ferry_message){.link.match = match,
+                                      .context = endpoint->transport->context,
+                                      .peer = endpoint->peer,
+                                      .kind = FERRY_MSG_OFFER,
+                                      .length = rts->length,
+                                      .sender = rts->handle,
+                                      .address = rts->address,
+                                      .data = (uint8_t *) (message + 1),
+                                      .descriptor_length = (uint8_t) descriptor_length};
+    memcpy(message->data, descriptor, descriptor_length);
+    return message;
+}
+
 static void queue_unexpected(struct ferry_message *message)
 {
     message->queued = true;
@@ -137,6 +167,24 @@ static int call_for(ferry_request_t *request)
     return error;
 }
 
+void ferry_core_read_done(void *op_, int error)
+{
+    struct ferry_recv_op *op = op_;
+    ferry_request_t *request = ferry_request_of(op);
+
+    if (op->endpoint->core.lost) {
+        error = op->endpoint->peer->error;
+    } else if (!error) {
+        op->got = op->want;
+        error = ferry_answer(op->endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
+    } else {
+        error = call_for(request);
+        if (!error)
+            return;
+    }
+    complete(request, error);
+}
+
 static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
 {
     op->next_fetch = NULL;
@@ -148,19 +196,39 @@ static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
     ferry_core_rouse(context);
 }
 
-/* Begins to receive an offered message. Returns as a posting call does. */
-static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t length,
-                        uint64_t sender, uint64_t address, ferry_request_t *request)
+struct offer {
+    uint64_t match, length, sender, address;
+    const void *descriptor;
+    size_t descriptor_length;
+};
+
+/* Lets the adapter read it, where both buffers suit. */
+static bool begin_read(struct ferry_recv_op *op, const struct offer *offer)
+{
+    struct ferry_endpoint *endpoint = op->endpoint;
+
+    if (!offer->descriptor_length || !endpoint->ops->read || ferry_request_of(op)->stream ||
+        endpoint->ops->read(endpoint, offer->descriptor, offer->descriptor_length, op->buffer,
+                            op->want, op))
+        return false;
+    ferry_count(&endpoint->transport->context->counts.read, op->want);
+    return true;
+}
+
+/* Begins to receive an offered message: here the way is chosen that it takes. Returns as a posting call does. */
+static int accept_offer(struct ferry_endpoint *endpoint, const struct offer *offer,
+                        ferry_request_t *request)
 {
     struct ferry_recv_op *op = recv_op(request);
+    uint64_t match = offer->match, length = offer->length;
     int error;
 
     request->match = match;
     request->peer = endpoint->peer;
     request->length = length;
     op->endpoint = endpoint;
-    op->sender = sender;
-    op->address = address;
+    op->sender = offer->sender;
+    op->address = offer->address;
     op->want = length < op->room ? length : op->room;
     op->got = 0;
     op->handle = 0;
@@ -168,10 +236,13 @@ static int accept_offer(struct ferry_endpoint *endpoint, uint64_t match, size_t 
         return endpoint->peer->error;
     if (op->want == 0) {
         set_results(request, 0, match, length, endpoint->peer);
-        error = ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
+        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
         return error ? error : 1;
     }
-    if (address && !request->stream && endpoint->ops->fetch && op->want >= endpoint->fetch_min) {
+    if (begin_read(op, offer))
+        return 0;
+    if (op->address && !request->stream && endpoint->ops->fetch &&
+        op->want >= endpoint->fetch_min) {
         /* Where processors are taken looks are sleeps, and copying together gains nothing. */
         op->patience = endpoint->fetch_always || !endpoint->ops->beats ||
                                ferry_is_crowded(endpoint->transport->context)
@@ -220,8 +291,11 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
         message->request = request;
         return 0;
     case FERRY_MSG_OFFER:
-        result = accept_offer(message->peer->endpoint, message->link.match, message->length,
-                              message->sender, message->address, request);
+        result = accept_offer(message->peer->endpoint,
+                              &(struct offer){message->link.match, message->length, message->sender,
+                                              message->address, message->data,
+                                              message->descriptor_length},
+                              request);
         message_free(message);
         return result;
     }
@@ -324,6 +398,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     uint64_t sender = 0;
     struct ferry_message *message;
     ferry_request_t *request;
+    int error;
 
     if (unlikely(head->flags & FERRY_PKT_SYNC)) {
         if (length < sizeof(sender))
@@ -336,16 +411,22 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     request = take_posted(context, head->word);
     if (likely(request != NULL)) {
         store(request, 0, data, length);
-        set_results(request, 0, head->word, length, endpoint->peer);
-        if (unlikely(sender))
+        error = arrived(endpoint);
+        set_results(request, error, head->word, length, endpoint->peer);
+        if (unlikely(sender && !error))
             ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
         request->done(request);
-        return 0;
+        return error;
     }
     message = message_new(endpoint, head->word, FERRY_MSG_WHOLE, length, length);
     if (!message)
         return -ENOMEM;
     memcpy(message->data, data, length);
+    error = arrived(endpoint);
+    if (unlikely(error)) {
+        message_free(message);
+        return error;
+    }
     message->sender = sender;
     queue_unexpected(message);
     return 0;
@@ -355,6 +436,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
 static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t length)
 {
     struct ferry_message *message = endpoint->core.assembly;
+    int error;
 
     if (length > message->length - message->got)
         return -EPROTO;
@@ -362,6 +444,9 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
         store(message->request, message->got, data, length);
     else
         memcpy(message->data + message->got, data, length);
+    error = arrived(endpoint);
+    if (unlikely(error))
+        return error;
     message->got += length;
     if (message->got < message->length)
         return 0;
@@ -418,27 +503,30 @@ int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
     ferry_context_t *context = endpoint->transport->context;
     struct ferry_message *message;
     ferry_request_t *request;
+    uint8_t descriptor[FERRY_DESCRIPTOR_MAX];
     struct ferry_rts rts;
     int result;
 
-    if (head->length != sizeof(rts))
+    if (head->length < sizeof(rts) || head->length > sizeof(rts) + sizeof(descriptor))
         return -EPROTO;
     memcpy(&rts, payload, sizeof(rts));
+    memcpy(descriptor, (const uint8_t *) payload + sizeof(rts), head->length - sizeof(rts));
     ferry_count(&endpoint->core.received, rts.length);
     request = take_posted(context, head->word);
     if (request) {
-        result = accept_offer(endpoint, head->word, rts.length, rts.handle, rts.address, request);
+        result = accept_offer(endpoint,
+                              &(struct offer){head->word, rts.length, rts.handle, rts.address,
+                                              descriptor, head->length - sizeof(rts)},
+                              request);
         if (result > 0)
             request->done(request);
         else if (result < 0)
             complete(request, result);
         return 0;
     }
-    message = message_new(endpoint, head->word, FERRY_MSG_OFFER, rts.length, 0);
+    message = ferry_offer_new(endpoint, head->word, &rts, descriptor, head->length - sizeof(rts));
     if (!message)
         return -ENOMEM;
-    message->sender = rts.handle;
-    message->address = rts.address;
     queue_unexpected(message);
     return 0;
 }
@@ -448,10 +536,14 @@ int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head
 {
     struct ferry_recv_op *op = ferry_handle_find(endpoint->transport->context, FERRY_HANDLE_RECV,
                                                  head->word);
+    int error;
 
     if (!op || op->endpoint != endpoint || head->length > op->want - op->got)
         return -EPROTO;
     store(ferry_request_of(op), op->got, payload, head->length);
+    error = arrived(endpoint);
+    if (unlikely(error))
+        return error;
     op->got += head->length;
     if (op->got == op->want)
         complete(ferry_request_of(op), 0);

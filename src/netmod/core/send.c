@@ -6,6 +6,13 @@
 
 #include "internal.h"
 
+static inline void withdraw(struct ferry_send_op *op)
+{
+    if (unlikely(op->exposed != NULL))
+        op->endpoint->ops->withdraw(op->endpoint, op->exposed);
+    op->exposed = NULL;
+}
+
 void ferry_send_finish(struct ferry_pending *pending, int status)
 {
     struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
@@ -13,6 +20,7 @@ void ferry_send_finish(struct ferry_pending *pending, int status)
 
     if (op->handle)
         ferry_handle_free(&op->endpoint->transport->context->handles, op->handle);
+    withdraw(op);
     free(op->header);
     request->status = status;
     request->done(request);
@@ -25,6 +33,8 @@ static inline struct ferry_payload payload_of(const struct ferry_send_op *op, si
                                   .offset = op->offset,
                                   .length = length};
 }
+
+static int push_pieces(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
 
 /* A message of one packet. */
 static int push_eager(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
@@ -40,6 +50,11 @@ static int push_eager(struct ferry_endpoint *endpoint, struct ferry_pending *pen
         payload.lead_length = sizeof(op->handle);
     }
     head.length = (uint16_t) (payload.lead_length + op->length);
+    if (unlikely(head.length > endpoint->chunk)) {
+        /* Packets became smaller while it waited. */
+        pending->push = push_pieces;
+        return push_pieces(endpoint, pending);
+    }
     error = endpoint->ops->send(endpoint, &head, &payload);
     return error ? error : op->handle ? 0 : 1;
 }
@@ -80,7 +95,7 @@ static int push_offer(struct ferry_endpoint *endpoint, struct ferry_pending *pen
     struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
     struct {
         struct ferry_rts rts;
-        uint8_t header[FERRY_AM_HEADER_MAX];
+        uint8_t rest[FERRY_AM_HEADER_MAX + FERRY_DESCRIPTOR_MAX];
     } lead;
     struct ferry_head head = {.type = op->type, .word = op->word};
     struct ferry_payload payload = {.lead = &lead,
@@ -91,7 +106,10 @@ static int push_offer(struct ferry_endpoint *endpoint, struct ferry_pending *pen
                                   .length = op->length,
                                   .address = contiguous ? (uintptr_t) op->buffer : 0};
     if (op->header_length)
-        memcpy(lead.header, op->header, op->header_length);
+        memcpy(lead.rest, op->header, op->header_length);
+    if (op->exposed)
+        payload.lead_length += endpoint->ops->describe_exposed(endpoint, op->exposed,
+                                                               lead.rest + op->header_length);
     head.length = (uint16_t) payload.lead_length;
     return endpoint->ops->send(endpoint, &head, &payload);
 }
@@ -123,7 +141,11 @@ int ferry_offer_init(struct ferry_send_op *op)
 {
     op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_SEND, op);
     op->pending.push = push_offer;
-    return op->handle ? 0 : -ENOMEM;
+    if (!op->handle)
+        return -ENOMEM;
+    if (op->endpoint->ops->expose && !ferry_request_of(op)->stream)
+        op->exposed = op->endpoint->ops->expose(op->endpoint, op->buffer, op->length);
+    return 0;
 }
 
 int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length)
@@ -176,9 +198,16 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
     result = ferry_post(endpoint, &op->pending);
     if (result >= 0)
         ferry_count(&endpoint->core.sent, length);
-    else if (op->handle)
-        ferry_handle_free(&peer->context->handles, op->handle);
+    else
+        ferry_offer_undo(op);
     return result;
+}
+
+void ferry_offer_undo(struct ferry_send_op *op)
+{
+    if (op->handle)
+        ferry_handle_free(&op->endpoint->transport->context->handles, op->handle);
+    withdraw(op);
 }
 
 /* ---- Answers ---- */
@@ -216,6 +245,14 @@ int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, c
                  size_t length)
 {
     struct ferry_head head = {.type = type, .word = word, .length = (uint16_t) length};
+
+    return ferry_answer_as(endpoint, &head, payload);
+}
+
+int ferry_answer_as(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                    const void *payload)
+{
+    size_t length = head->length;
     struct ferry_payload direct = {.lead = payload, .lead_length = length};
     struct answer *answer;
     int result = -EAGAIN;
@@ -223,14 +260,14 @@ int ferry_answer(struct ferry_endpoint *endpoint, uint8_t type, uint64_t word, c
     if (endpoint->core.lost)
         return 0;
     if (!endpoint->core.first)
-        result = endpoint->ops->send(endpoint, &head, &direct);
+        result = endpoint->ops->send(endpoint, head, &direct);
     if (result != -EAGAIN)
         return result;
     answer = malloc(sizeof(*answer) + length);
     if (!answer)
         return -ENOMEM;
     *answer = (struct answer){.pending = {.push = push_answer, .finish = finish_answer},
-                              .head = head};
+                              .head = *head};
     if (length)
         memcpy(answer->payload, payload, length);
     ferry_append(endpoint, &answer->pending);
@@ -257,6 +294,7 @@ int ferry_on_cts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
     op->end = cts.offset + cts.length;
     op->pending.push = push_stream;
     op->pending.awaiting = false;
+    withdraw(op);
     ferry_post_stream(endpoint, &op->pending);
     return 0;
 }

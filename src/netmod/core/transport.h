@@ -20,6 +20,7 @@ struct ferry_transport;
 struct ferry_endpoint;
 struct ferry_quota;
 struct ferry_survey;
+struct ferry_regions_counters;
 
 /* The bytes that are sent after a packet's head: a few of the protocol's own, then user data. */
 struct ferry_payload {
@@ -36,6 +37,11 @@ struct ferry_transport_ops {
     bool near;      /* its peers share memory */
     bool on_demand; /* opened by ferry_open_fabric(), not from the beginning */
 
+    /* The transport that this one is raised upon, or NULL. That one reaches the peer, tells of its end, and carries
+     * packets until this one has a way of its own, and whenever it has lost that. reach() is asked only about peers
+     * that it reaches; there is raise() in place of connect(). */
+    const struct ferry_transport_ops *upon;
+
     /* Makes ready to meet others and returns at once; may leave a thread behind that lets others in
      * until settle(). -ENODEV: this transport can't be used here (a reason was logged). */
     int (*open)(ferry_context_t *context, struct ferry_transport **transport);
@@ -48,6 +54,10 @@ struct ferry_transport_ops {
      * its taking part. Called in order of the list of transports; the first that says yes has it. */
     bool (*reach)(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
                   size_t length);
+
+    /* Shows a peer's part of an address, whoever reaches it; before reach() is asked. Optional. */
+    void (*note)(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
+                 size_t length);
 
     /* Whether all that start together reach each other by this transport, judged by their addresses
      * alone: the same answer in each of them. Asked once all were added. */
@@ -69,6 +79,15 @@ struct ferry_transport_ops {
     int (*connect)(struct ferry_transport *transport, ferry_peer_t *peer,
                    struct ferry_endpoint **endpoint);
 
+    /* Where upon is set: makes the endpoint upon lower, to the same peer. */
+    int (*raise)(struct ferry_transport *transport, struct ferry_endpoint *lower,
+                 struct ferry_endpoint **endpoint);
+    /* A packet came over the endpoint that this one is raised upon. As ferry_core_receive(). */
+    int (*carried)(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload);
+    /* The peer is lost: ends what it does for it, reads too. Optional. */
+    void (*lost)(struct ferry_endpoint *endpoint);
+
     /* Copies one packet out, or refuses with -EAGAIN: then the core tries again in later progress.
      * Other errors mean that the endpoint is lost. head->seq is set by the transport. The payload is
      * at most endpoint->packet_max bytes. Never blocks, never calls back (except stream->pack). */
@@ -89,9 +108,26 @@ struct ferry_transport_ops {
      * more), -EAGAIN while one is being set up. NULL: no such way. */
     ssize_t (*fetch)(struct ferry_endpoint *endpoint, uint64_t address, void *to, size_t length);
 
+    /* Opens length bytes at from to the peer's adapter, where it can and that pays: returns what describe() and
+     * withdraw() name it by, else NULL. Optional, and then these are there, too, and read(). */
+    void *(*expose)(struct ferry_endpoint *endpoint, const void *from, size_t length);
+    /* Writes what the peer needs to read it, FERRY_DESCRIPTOR_MAX bytes at most; returns how many, 0 where it can't be
+     * read any more. */
+    size_t (*describe_exposed)(struct ferry_endpoint *endpoint, void *exposed, void *descriptor);
+    void (*withdraw)(struct ferry_endpoint *endpoint, void *exposed);
+
+    /* Begins to read what the peer exposed; ferry_core_read_done(op, ...) follows, in progress.
+     * Errors: -ENOTSUP it can't be read so, or copying is cheaper. */
+    int (*read)(struct ferry_endpoint *endpoint, const void *descriptor, size_t descriptor_length,
+                void *to, size_t length, void *op);
+
     /* A number that changes while the peer looks after its messages: if it does not for some
      * microseconds, fetch() is the quicker way. NULL: it always is. */
     uint32_t (*beats)(struct ferry_endpoint *endpoint);
+
+    /* Whether what was copied out of a packet's payload is what the peer wrote: asked after each such copy, before
+     * anybody is told. False: the memory has gone, and the endpoint with it. NULL: always. */
+    bool (*intact)(struct ferry_endpoint *endpoint);
 
     /* Takes in what has arrived; a bounded number of packets. Returns the number of events. */
     int (*progress)(struct ferry_transport *transport);
@@ -119,6 +155,9 @@ struct ferry_transport_ops {
     /* Whether all that send() took has left for the peer. Optional; NULL: always. */
     bool (*flushed)(struct ferry_transport *transport);
 
+    /* Adds what its caches of registered memory have counted. Optional. */
+    void (*count_regions)(struct ferry_transport *transport, struct ferry_regions_counters *sum);
+
     /* One line for people: how this peer is reached. */
     void (*describe)(struct ferry_transport *transport, ferry_peer_t *peer, char *text,
                      size_t room);
@@ -144,6 +183,7 @@ struct ferry_volume {
 struct ferry_counts {
     struct ferry_volume piecewise;                    /* received */
     struct ferry_volume copied_by_cma, copied_by_mem; /* one for each call of fetch() that copied */
+    struct ferry_volume read;                         /* by the adapter; one for each message */
     uint64_t copy_failures, stalls, unexpected, wakes;
 };
 
@@ -157,6 +197,8 @@ struct ferry_endpoint {
     bool held;           /* the peer asks for offers, see hold() */
     size_t fetch_min;    /* from here on fetch() may be used; SIZE_MAX: never */
     bool fetch_always;   /* also when the peer could stream */
+    struct ferry_endpoint *upper, *lower; /* that is raised upon this one; upon which this one is */
+    const struct ferry_transport_ops *way; /* by which messages go just now; NULL: ops */
 
     /* The core's own; zeroed by the transport. */
     struct {
@@ -176,6 +218,22 @@ struct ferry_endpoint {
  * read once. Returns 0, or -EPROTO when the packet was nonsense: the transport must then call
  * ferry_core_lost() and deliver no more from this endpoint. */
 int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                       const void *payload);
+
+/* The same for an endpoint upon which another may be raised. */
+int ferry_core_receive_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                               const void *payload);
+
+/* What read() began has ended: with error, the message is taken in another way. */
+void ferry_core_read_done(void *op, int error);
+
+/* Sends a packet of the upper transport over the endpoint that it is raised upon, later when there is no room now: in
+ * order with what is sent over that. Errors: -ENOMEM. */
+int ferry_core_tell(struct ferry_endpoint *lower, uint64_t word, const void *payload,
+                    size_t length);
+
+/* The same for any packet that the upper transport has kept: head, and head->length bytes of payload. */
+int ferry_core_forward(struct ferry_endpoint *lower, const struct ferry_head *head,
                        const void *payload);
 
 /* Sends a packet of the transport's own, later when there is no room now. Errors: -ENOMEM. */
@@ -260,6 +318,8 @@ ferry_peer_t *ferry_core_find_peer(ferry_context_t *context, const uint8_t nonce
 /* The table's list, in order of preference, ending with NULL. */
 extern const struct ferry_transport_ops *const ferry_transports[];
 extern const struct ferry_transport_ops ferry_shm_ops;
+extern const struct ferry_transport_ops ferry_guests_ops;
 extern const struct ferry_transport_ops ferry_fabric_ops;
+extern const struct ferry_transport_ops ferry_verbs_ops;
 
 #endif

@@ -9,20 +9,21 @@
 
 /* Changes whenever anything in this file or a transport's own layout does; peers of different
  * versions refuse each other at start. */
-#define FERRY_WIRE_VERSION 2
+#define FERRY_WIRE_VERSION 3
 
 enum ferry_packet_type {
     FERRY_PKT_NONE = 0,
     FERRY_PKT_EAGER,     /* word: match; payload: the whole message */
     FERRY_PKT_FIRST,     /* word: match; payload: u64 length of the message, then its beginning */
     FERRY_PKT_NEXT,      /* the rest of the message that FIRST began, in order */
-    FERRY_PKT_RTS,       /* word: match; payload: struct ferry_rts */
+    FERRY_PKT_RTS,       /* word: match; payload: struct ferry_rts, descriptor */
     FERRY_PKT_CTS,       /* word: sender's handle; payload: struct ferry_cts */
     FERRY_PKT_DATA,      /* word: receiver's handle; payload: the next bytes */
     FERRY_PKT_DONE,      /* word: sender's handle: the message was matched (SYNC) or fetched */
     FERRY_PKT_AM,        /* word: id | header length << 16; payload: header, data */
-    FERRY_PKT_AM_RTS,    /* the same word; payload: struct ferry_rts, header */
+    FERRY_PKT_AM_RTS,    /* the same word; payload: struct ferry_rts, header, descriptor */
     FERRY_PKT_TRANSPORT, /* the transport's own, never seen by the core */
+    FERRY_PKT_UPPER,     /* of the transport that is raised upon this one */
     FERRY_PKT_TYPES
 };
 
@@ -40,12 +41,16 @@ struct ferry_head {
 
 #define FERRY_PAYLOAD_MAX 65535
 
-/* A sender's offer. address is only ever handed to the kernel, as where to read in that process. */
+/* A sender's offer, which names each way in which the receiver may take the message: by the kernel, to which address is
+ * handed as where to read in that process; by its adapter, where a descriptor follows, the transport's own; or in
+ * pieces, for which it calls. */
 struct ferry_rts {
     uint64_t handle; /* sender's */
     uint64_t length;
     uint64_t address; /* 0: not contiguous, must be streamed */
 };
+
+#define FERRY_DESCRIPTOR_MAX 32
 
 /* A receiver's call for bytes [offset, offset + length) of an offered message. */
 struct ferry_cts {

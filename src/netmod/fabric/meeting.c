@@ -281,6 +281,8 @@ void ferry_meeting_proved(struct ferry_fabric *fabric, struct ferry_door *door, 
     fabric->answering = true;
     base = ferry_core_endpoint(peer);
     fabric->answering = false;
+    if (base && base->lower)
+        base = base->lower;
     endpoint = (struct ferry_fabric_endpoint *) base;
     if (!base || base->ops != fabric->base.ops || endpoint->state != FERRY_FABRIC_MEETING) {
         ferry_door_close(door, &fabric->closed);

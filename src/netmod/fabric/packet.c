@@ -271,7 +271,7 @@ int ferry_fabric_deliver(struct ferry_fabric_endpoint *endpoint, const uint8_t *
         return -EPROTO;
     if (head.type == FERRY_PKT_TRANSPORT)
         return receive_own(endpoint, &head);
-    return ferry_core_receive(&endpoint->base, &head, bytes + sizeof(head));
+    return ferry_core_receive_carried(&endpoint->base, &head, bytes + sizeof(head));
 }
 
 void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length)

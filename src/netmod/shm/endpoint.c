@@ -12,13 +12,6 @@
 /* Packets that are taken from one ring before the others have their turn. */
 #define BATCH 32
 
-/* A byte area is exchanged for a larger one when a payload is longer than this part of it. */
-#define GROW_PART 8
-
-/* A larger byte area does not begin where a page does, as users' buffers often do: with both alike,
- * messages of 64 KiB took up to twice as long (doc/measurements.md). */
-#define AREA_BEGIN 2112u
-
 /* ---- Endpoints ---- */
 
 static struct ferry_shm_endpoint *new_endpoint(struct ferry_shm *shm, ferry_peer_t *peer)
@@ -45,11 +38,6 @@ static struct ferry_shm_endpoint *new_endpoint(struct ferry_shm *shm, ferry_peer
     ferry_copier_init(&endpoint->copier);
     ferry_copier_init(&endpoint->giver);
     return endpoint;
-}
-
-static unsigned log2_of(uint64_t power)
-{
-    return (unsigned) __builtin_ctzll(power);
 }
 
 bool ferry_shm_is_scarce(const struct ferry_board *board, size_t length)
@@ -113,8 +101,7 @@ static int take_ring(struct ferry_shm_endpoint *endpoint, uint32_t *slots, size_
     }
 }
 
-/* Makes the ring from here to the peer, and tells it. The number told is an offset, whose low bits
- * hold the logarithms of both sizes. */
+/* Makes the ring from here to the peer, and tells it. */
 static int make_ring(struct ferry_shm_endpoint *endpoint)
 {
     uint32_t slots = (uint32_t) ferry_config()->ring_slots;
@@ -131,7 +118,7 @@ static int make_ring(struct ferry_shm_endpoint *endpoint)
     endpoint->writing = true;
     set_sizes(endpoint);
     ferry_board_tell(endpoint->board, endpoint->rank,
-                     extent->offset | log2_of(slots) << 6 | log2_of(bytes));
+                     ferry_ring_number(extent->offset, slots, bytes));
     return 0;
 }
 
@@ -161,23 +148,22 @@ int ferry_shm_connect(struct ferry_transport *transport, ferry_peer_t *peer,
 /* Maps the ring from a peer, as it told. */
 int ferry_shm_attach(struct ferry_shm *shm, struct ferry_shm_endpoint *endpoint, uint64_t told)
 {
-    unsigned log_slots = told >> 6 & 63, log_bytes = told & 63;
     struct ferry_extent *extent = &endpoint->rx_ring;
-    size_t slots_length;
-    int error;
+    size_t slots_length, room;
+    uint32_t slots;
+    int error = ferry_ring_from_number(told, &extent->offset, &slots, &room);
 
-    if (log_slots < 2 || log_slots > 20 || log_bytes < 10 || log_bytes > 30)
-        return -EPROTO;
-    slots_length = ferry_ring_size(1u << log_slots);
-    extent->offset = told & ~(uint64_t) 0xfff;
-    extent->length = slots_length + ((size_t) 1 << log_bytes);
+    if (error)
+        return error;
+    slots_length = ferry_ring_size(slots);
+    extent->length = slots_length + room;
     error = ferry_board_map(endpoint->board, extent->offset, extent->length, &extent->memory);
     if (error) {
         extent->memory = NULL;
         return error;
     }
-    ferry_ring_init(&endpoint->rx, extent->memory, 1u << log_slots,
-                    (char *) extent->memory + slots_length, (size_t) 1 << log_bytes);
+    ferry_ring_init(&endpoint->rx, extent->memory, slots, (char *) extent->memory + slots_length,
+                    room);
     endpoint->reading = true;
     shm->readers[shm->reader_count++] = endpoint;
     return 0;
@@ -208,7 +194,7 @@ void ferry_shm_free(struct ferry_shm_endpoint *endpoint)
 static void grow(struct ferry_shm_endpoint *endpoint)
 {
     size_t room = ferry_config()->bulk_bytes;
-    struct ferry_extent extent = {.length = AREA_BEGIN + room};
+    struct ferry_extent extent = {.length = FERRY_RING_AREA_BEGIN + room};
     struct ferry_slot *slot = ferry_ring_slot(&endpoint->tx);
     uint64_t told[2];
 
@@ -225,7 +211,7 @@ static void grow(struct ferry_shm_endpoint *endpoint)
     memcpy(slot->data, told, sizeof(told));
     slot->word = FERRY_SHM_GROW;
     ferry_ring_publish(&endpoint->tx, FERRY_PKT_TRANSPORT, 0, sizeof(told));
-    ferry_ring_change_bytes(&endpoint->tx, (char *) extent.memory + AREA_BEGIN, room);
+    ferry_ring_change_bytes(&endpoint->tx, (char *) extent.memory + FERRY_RING_AREA_BEGIN, room);
     endpoint->tx_bytes = extent;
     set_sizes(endpoint);
 }
@@ -248,30 +234,19 @@ int ferry_shm_send(struct ferry_endpoint *base, const struct ferry_head *head,
 {
     struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
     struct ferry_ring *ring = &endpoint->tx;
-    struct ferry_slot *slot;
-    uint8_t *to;
+    int error;
 
     if (!ferry_ring_has_slot(ring))
         return -EAGAIN;
     base->held = ring->held;
-    if (head->length > ring->byte_room / GROW_PART && endpoint->may_grow) {
+    if (head->length > ring->byte_room / FERRY_RING_GROW_PART && endpoint->may_grow) {
         grow(endpoint);
         return ferry_shm_send(base, head, payload);
     }
-    slot = ferry_ring_slot(ring);
-    to = head->length <= FERRY_SLOT_DATA ? slot->data : ferry_ring_reserve(ring, head->length);
-    if (!to)
-        return -EAGAIN;
-    ferry_copy(to, payload->lead, payload->lead_length);
-    to += payload->lead_length;
-    if (payload->stream)
-        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
-    else
-        ferry_copy(to, (const char *) payload->data + payload->offset, payload->length);
-    slot->word = head->word;
-    ferry_ring_publish(ring, head->type, head->flags, head->length);
-    wake(endpoint);
-    return 0;
+    error = ferry_ring_put(ring, head, payload);
+    if (!error)
+        wake(endpoint);
+    return error;
 }
 
 void ferry_shm_hold(struct ferry_endpoint *base, bool on)
@@ -286,8 +261,7 @@ int ferry_shm_send_eager(struct ferry_endpoint *base, uint64_t match, const void
                          uint32_t length)
 {
     struct ferry_shm_endpoint *endpoint = ferry_shm_endpoint(base);
-    struct ferry_ring *ring = &endpoint->tx;
-    struct ferry_slot *slot;
+    int error;
 
     if (length > FERRY_SLOT_DATA) {
         struct ferry_head head = {
@@ -296,14 +270,10 @@ int ferry_shm_send_eager(struct ferry_endpoint *base, uint64_t match, const void
 
         return ferry_shm_send(base, &head, &payload);
     }
-    if (!ferry_ring_has_slot(ring))
-        return -EAGAIN;
-    slot = ferry_ring_slot(ring);
-    ferry_copy(slot->data, data, length);
-    slot->word = match;
-    ferry_ring_publish(ring, FERRY_PKT_EAGER, 0, (uint16_t) length);
-    wake(endpoint);
-    return 0;
+    error = ferry_ring_put_small(&endpoint->tx, FERRY_PKT_EAGER, match, data, length);
+    if (!error)
+        wake(endpoint);
+    return error;
 }
 
 /* ---- Receiving ---- */
@@ -320,11 +290,11 @@ static int on_grow(struct ferry_shm_endpoint *endpoint, const struct ferry_head 
     memcpy(told, payload, sizeof(told));
     if (told[1] < FERRY_LINE || told[1] > (uint64_t) 1 << 30 || (told[1] & (told[1] - 1)))
         return -EPROTO;
-    extent = (struct ferry_extent){.offset = told[0], .length = AREA_BEGIN + told[1]};
+    extent = (struct ferry_extent){.offset = told[0], .length = FERRY_RING_AREA_BEGIN + told[1]};
     error = ferry_board_map(endpoint->board, extent.offset, extent.length, &extent.memory);
     if (error)
         return error;
-    ferry_ring_change_bytes(&endpoint->rx, (char *) extent.memory + AREA_BEGIN, told[1]);
+    ferry_ring_change_bytes(&endpoint->rx, (char *) extent.memory + FERRY_RING_AREA_BEGIN, told[1]);
     if (old.memory)
         ferry_board_unmap(old.memory, old.length);
     endpoint->rx_bytes = extent;

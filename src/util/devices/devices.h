@@ -61,6 +61,7 @@ struct ferry_rdma {
     char name[FERRY_NAME_ROOM];
     char soft[32];              /* what it is made by in software: "Soft-RoCE"; else "" */
     char over[FERRY_NAME_ROOM]; /* the network device under such a one */
+    bool is_iwarp;              /* else InfiniBand or RoCE, or what can't be told from these */
     char verbs
         [FERRY_NAME_ROOM]; /* its device for programs, in /dev/infiniband: uverbs0; "": there is none */
     int verbs_error; /* 0: this user may open that; ENOENT: there is no node; else the errno */

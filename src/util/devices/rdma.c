@@ -174,6 +174,14 @@ static void find_ports(const char *root, const char *folder, const struct ferry_
     ferry_entries_free(&entries);
 }
 
+static void find_type(const char *root, const char *folder, struct ferry_rdma *rdma)
+{
+    char type[24];
+
+    read_word(root, folder, "node_type", type, sizeof(type));
+    rdma->is_iwarp = strcmp(type, "RNIC") == 0;
+}
+
 /* Devices in software hang below the hardware of their network device in some kernels, so that is no sign. */
 static void find_soft(const char *root, const char *folder, struct ferry_rdma *rdma)
 {
@@ -231,6 +239,7 @@ void ferry_devices_find_rdma(const char *root, struct ferry_devices *out)
         snprintf(rdma->name, sizeof(rdma->name), "%s", entries.names[i]);
         ferry_clean(rdma->name);
         ferry_bus_find(root, folder, &rdma->bus);
+        find_type(root, folder, rdma);
         find_soft(root, folder, rdma);
         find_verbs(root, rdma);
         find_ports(root, folder, out, rdma);

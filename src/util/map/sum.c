@@ -63,7 +63,7 @@ bool ferry_map_together(const struct ferry_map *map, uint32_t one, uint32_t othe
 
 static bool is_memory(const char *way)
 {
-    return strcmp(way, "shm") == 0 || strcmp(way, "self") == 0;
+    return strcmp(way, "shm") == 0 || strcmp(way, "guests") == 0 || strcmp(way, "self") == 0;
 }
 
 uint64_t ferry_map_astray(const struct ferry_map *map, ferry_map_astray_fn each, void *arg)
@@ -90,9 +90,8 @@ uint64_t ferry_map_astray(const struct ferry_map *map, ferry_map_astray_fn each,
 const char *ferry_map_way_title(const char *way)
 {
     static const char *const titles[][2] = {
-        {"shm", "shared memory"},
-        {"verbs", "RDMA"},
-        {"fabric", "network"},
+        {"shm", "shared memory"}, {"guests", "memory of virtual machines"},
+        {"verbs", "RDMA"},        {"fabric", "network"},
         {"self", "to itself"},
     };
 

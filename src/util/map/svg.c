@@ -29,8 +29,11 @@ enum {
 /* Colours that also colour-blind people tell apart (Okabe and Ito, 2008); what is slow stands out. */
 static const char *colour_of(const char *way)
 {
-    static const char *const colours[][2] = {
-        {"shm", "#009e73"}, {"verbs", "#0072b2"}, {"fabric", "#d55e00"}, {"self", "#999999"}};
+    static const char *const colours[][2] = {{"shm", "#009e73"},
+                                             {"guests", "#56b4e9"},
+                                             {"verbs", "#0072b2"},
+                                             {"fabric", "#d55e00"},
+                                             {"self", "#999999"}};
 
     for (unsigned i = 0; way != NULL && i < sizeof(colours) / sizeof(colours[0]); i++)
         if (strcmp(colours[i][0], way) == 0)

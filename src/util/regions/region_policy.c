@@ -27,6 +27,8 @@ uint64_t ferry_region_policy_copies(const struct ferry_region_policy *policy, si
     if (copy < policy->lookup_ps)
         return UINT64_MAX;
     uses = copy ? register_ps(policy, length) / copy : 0;
+    if (policy->copies_most && uses > policy->copies_most)
+        uses = policy->copies_most;
     return uses > policy->copies ? uses : policy->copies;
 }
 

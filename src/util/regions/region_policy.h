@@ -16,6 +16,7 @@ struct ferry_region_policy {
     uint64_t copy_kib_ps;                   /* for 1024 bytes */
     uint64_t lookup_ps;                     /* of a region that is found, given back as well */
     uint64_t copies;                        /* uses of a buffer that are copied in any case */
+    uint64_t copies_most;                   /* and no more than these; 0: no limit */
 };
 
 /* Measures with length bytes at slab (whole pages, two at least; their contents are lost). Takes some ten times

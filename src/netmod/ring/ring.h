@@ -20,10 +20,17 @@
 #include <stdint.h>
 
 #include "copy.h"
-#include "wire.h"
+#include "transport.h"
 
 #define FERRY_LINE 64
 #define FERRY_SLOT_DATA 48
+
+/* A byte area is exchanged for a larger one when a payload is longer than this part of it. */
+#define FERRY_RING_GROW_PART 8
+
+/* A larger byte area does not begin where a page does, as users' buffers often do: with both alike,
+ * messages of 64 KiB took up to twice as long (doc/measurements.md). */
+#define FERRY_RING_AREA_BEGIN 2112u
 
 /* The first 8 bytes of struct ferry_head as one number, whose store publishes the slot. */
 struct ferry_slot {
@@ -81,6 +88,12 @@ static inline size_t ferry_ring_payload_max(const struct ferry_ring *ring)
     return part < FERRY_PAYLOAD_MAX ? part : FERRY_PAYLOAD_MAX;
 }
 
+/* Where a ring lies and how large it is, as one number: its offset in a segment, a multiple of 4096, with the logarithms
+ * of both sizes in the low bits. */
+uint64_t ferry_ring_number(uint64_t offset, uint32_t slots, size_t room);
+/* Takes one apart. Errors: -EPROTO, no number of a ring. */
+int ferry_ring_from_number(uint64_t number, uint64_t *offset, uint32_t *slots, size_t *room);
+
 /* ---- Writer ---- */
 
 static inline bool ferry_ring_has_slot(struct ferry_ring *ring)
@@ -100,6 +113,12 @@ static inline struct ferry_slot *ferry_ring_slot(struct ferry_ring *ring)
     return &ring->slots[ring->count & ring->slot_mask];
 }
 
+/* Whether the reader said that it has taken all. */
+static inline bool ferry_ring_is_taken(const struct ferry_ring *ring)
+{
+    return atomic_load_explicit(&ring->control->slots_taken, memory_order_acquire) == ring->count;
+}
+
 /* Makes the next slot, whose word and data are written, visible to the reader. */
 static inline void ferry_ring_publish(struct ferry_ring *ring, uint8_t type, uint8_t flags,
                                       uint16_t length)
@@ -111,6 +130,25 @@ static inline void ferry_ring_publish(struct ferry_ring *ring, uint8_t type, uin
     atomic_store_explicit(&slot->tag, tag, memory_order_release);
 }
 
+/* Writes a packet, if there is room, as ferry_transport_ops.send. Errors: -EAGAIN. */
+int ferry_ring_put(struct ferry_ring *ring, const struct ferry_head *head,
+                   const struct ferry_payload *payload);
+
+/* The same for up to FERRY_SLOT_DATA bytes, without flags. */
+static inline int ferry_ring_put_small(struct ferry_ring *ring, uint8_t type, uint64_t word,
+                                       const void *data, size_t length)
+{
+    struct ferry_slot *slot;
+
+    if (!ferry_ring_has_slot(ring))
+        return -EAGAIN;
+    slot = ferry_ring_slot(ring);
+    ferry_copy(slot->data, data, length);
+    slot->word = word;
+    ferry_ring_publish(ring, type, 0, (uint16_t) length);
+    return 0;
+}
+
 /* ---- Reader ---- */
 
 /* Looks for the next packet: fills head and payload and returns 1; 0 none; -EPROTO nonsense. */
@@ -119,6 +157,23 @@ static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *he
 
 /* Gives the packet that was peeked at back to the writer. */
 static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head);
+
+/* Tells the writer of all that was taken. */
+static inline void ferry_ring_tell(struct ferry_ring *ring)
+{
+    ring->known_taken = ring->count;
+    atomic_store_explicit(&ring->control->slots_taken, ring->count, memory_order_release);
+}
+
+/* Whether the next slot holds what it may: nothing yet, the packet before the last round, or the next one. */
+static inline bool ferry_ring_is_sane(const struct ferry_ring *ring)
+{
+    uint64_t tag = atomic_load_explicit(&ring->slots[ring->count & ring->slot_mask].tag,
+                                        memory_order_acquire);
+    uint32_t next = (uint32_t) (ring->count + 1);
+
+    return !tag || (uint32_t) tag == next || (uint32_t) tag == next - ring->slot_room;
+}
 
 /* ---- In detail ---- */
 
@@ -170,10 +225,8 @@ static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_he
                                   memory_order_release);
         }
     }
-    if (ring->count - ring->known_taken >= ring->slot_room / 4) {
-        ring->known_taken = ring->count;
-        atomic_store_explicit(&ring->control->slots_taken, ring->count, memory_order_release);
-    }
+    if (ring->count - ring->known_taken >= ring->slot_room / 4)
+        ferry_ring_tell(ring);
 }
 
 #endif

@@ -1,0 +1,388 @@
+/*
+ * Endpoints over a region: the rings of both directions, sending, receiving.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "log.h"
+#include "seal.h"
+
+/* Packets that are taken from one ring before the others have their turn. */
+#define BATCH 32
+
+/* ---- Endpoints ---- */
+
+static struct ferry_guests_endpoint *new_endpoint(struct ferry_guests *guests, ferry_peer_t *peer)
+{
+    size_t size = (sizeof(struct ferry_guests_endpoint) + 63) & ~(size_t) 63;
+    struct ferry_guests_endpoint *endpoint = aligned_alloc(64, size);
+
+    if (!endpoint)
+        return NULL;
+    *endpoint = (struct ferry_guests_endpoint){
+        .base = {.ops = &ferry_guests_ops,
+                 .transport = &guests->base,
+                 .peer = peer,
+                 .eager_max = ferry_config()->eager_max,
+                 .fetch_min = SIZE_MAX},
+        .rank = (uint32_t) ferry_peer_rank(peer),
+        .may_grow = true,
+    };
+    ferry_seal_keys(endpoint);
+    return endpoint;
+}
+
+/* What fits the byte area, with a seal. */
+static void set_sizes(struct ferry_guests_endpoint *endpoint)
+{
+    struct ferry_endpoint *base = &endpoint->base;
+
+    base->packet_max = (uint32_t) ferry_ring_payload_max(&endpoint->tx) - FERRY_SEAL_SIZE;
+    base->chunk = (uint32_t) ferry_config()->chunk;
+    if (base->chunk > base->packet_max)
+        base->chunk = base->packet_max;
+}
+
+/* Once: it is the same for all peers. */
+static void say_short(struct ferry_guests_endpoint *endpoint)
+{
+    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
+
+    if (guests->is_short)
+        return;
+    guests->is_short = true;
+    ferry_log(FERRY_LOG_WARN,
+              "little is left of the memory that virtual machines share (%s): messages to process "
+              "%u and maybe others take smaller pieces, which is slower. Make it larger",
+              endpoint->tx_region->memory.name, endpoint->rank);
+}
+
+/* Counts begin elsewhere in each ring, so that what somebody writes late who had that memory before is not taken for a
+ * packet. */
+static void start(struct ferry_ring *ring, const struct ferry_commons_segment *segment,
+                  uint32_t slots, size_t room)
+{
+    ferry_ring_init(ring, segment->memory, slots, (char *) segment->memory + ferry_ring_size(slots),
+                    room);
+    ring->count = ring->known_taken = segment->name.seal & 0x7fffffff;
+}
+
+/* Takes memory for a ring, of the sizes that are wanted or of the largest that can be had. */
+static int take_ring(struct ferry_guests_endpoint *endpoint, uint32_t *slots, size_t *room)
+{
+    struct ferry_guests_region *region = endpoint->tx_region;
+
+    while (*slots > FERRY_GUESTS_LEAST_SLOTS || *room > FERRY_GUESTS_LEAST_BYTES) {
+        if (!ferry_guests_take(region, ferry_ring_size(*slots) + *room, &endpoint->tx_ring))
+            return 0;
+        say_short(endpoint);
+        if (*slots > FERRY_GUESTS_LEAST_SLOTS)
+            *slots /= 2;
+        if (*room > FERRY_GUESTS_LEAST_BYTES)
+            *room /= 2;
+    }
+    return ferry_guests_take_spare(region, &endpoint->tx_ring);
+}
+
+/* Makes the ring from here to the peer, and tells it. */
+static int make_ring(struct ferry_guests_endpoint *endpoint, struct ferry_guests_member *member)
+{
+    const struct ferry_config *config = ferry_config();
+    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
+    unsigned index = (unsigned) __builtin_ctz(member->in);
+    const struct ferry_commons_segment *place = &member->at[index].place;
+    struct ferry_guests_seat *seat = place->memory;
+    uint32_t own = ferry_core_params(guests->base.context)->rank;
+    uint32_t slots = (uint32_t) config->ring_slots;
+    size_t room = config->ring_bytes;
+    int error;
+
+    endpoint->tx_region = &guests->regions[index];
+    error = take_ring(endpoint, &slots, &room);
+    if (error)
+        return error;
+    start(&endpoint->tx, &endpoint->tx_ring, slots, room);
+    atomic_store(&endpoint->tx.control->slots_taken, endpoint->tx.count);
+    endpoint->tx_bytes = endpoint->tx_ring;
+    set_sizes(endpoint);
+    if (!ferry_commons_holds(place))
+        return -ESTALE;
+    atomic_store(&seat->told[own].seal, endpoint->tx_ring.name.seal);
+    atomic_store(&seat->told[own].number,
+                 ferry_ring_number(endpoint->tx_ring.name.offset, slots, room));
+    atomic_fetch_add(&seat->knocks, 1);
+    return 0;
+}
+
+int ferry_guests_connect(struct ferry_transport *transport, ferry_peer_t *peer,
+                         struct ferry_endpoint **out)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    struct ferry_guests_endpoint *endpoint = new_endpoint(guests, peer);
+    int error;
+
+    if (!endpoint)
+        return -ENOMEM;
+    error = make_ring(endpoint, &guests->members[endpoint->rank]);
+    if (error) {
+        ferry_log(
+            FERRY_LOG_ERROR,
+            "there is no room to talk to process %u in the memory that virtual machines share "
+            "(%s): make it larger, or leave guests out of FERRY_TRANSPORTS",
+            endpoint->rank, error == -ENOSPC ? "it is full" : strerror(-error));
+        free(endpoint);
+        return error;
+    }
+    guests->endpoints[guests->endpoint_count++] = endpoint;
+    *out = &endpoint->base;
+    return 0;
+}
+
+static int attach(struct ferry_guests_endpoint *endpoint, struct ferry_guests_region *region,
+                  uint64_t offset, size_t length, uint64_t seal,
+                  struct ferry_commons_segment *segment)
+{
+    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
+    struct ferry_guests_member *member = &guests->members[endpoint->rank];
+    unsigned index = (unsigned) (region - guests->regions);
+    struct ferry_commons_usage usage;
+    struct ferry_commons_name name = {
+        .offset = offset, .tag = member->at[index].owner.tag, .seal = seal};
+
+    if (!(member->in >> index & 1))
+        return -EPROTO;
+    ferry_commons_usage(region->commons, &usage);
+    name.length = (length + usage.block - 1) / usage.block * usage.block;
+    return ferry_commons_attach(region->commons, &name, segment);
+}
+
+int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoint *endpoint,
+                        struct ferry_guests_region *region, uint64_t number, uint64_t seal)
+{
+    uint64_t offset;
+    uint32_t slots;
+    size_t room;
+    int error = ferry_ring_from_number(number, &offset, &slots, &room);
+
+    if (!error)
+        error = attach(endpoint, region, offset, ferry_ring_size(slots) + room, seal,
+                       &endpoint->rx_ring);
+    if (error)
+        return error;
+    start(&endpoint->rx, &endpoint->rx_ring, slots, room);
+    endpoint->rx_region = region;
+    endpoint->rx_bytes = endpoint->rx_ring;
+    endpoint->reading = true;
+    guests->readers[guests->reader_count++] = endpoint;
+    return 0;
+}
+
+void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why)
+{
+    struct ferry_commons_segment *written[] = {&endpoint->tx_ring, &endpoint->tx_bytes};
+
+    endpoint->reading = false;
+    for (unsigned i = 0; i < 2; i++)
+        ferry_commons_confess(endpoint->tx_region->commons, written[i]);
+    if (endpoint->rx_region)
+        ferry_commons_confess(endpoint->rx_region->commons, &endpoint->rx_ring);
+    ferry_core_lost(&endpoint->base, error, why);
+}
+
+/* ---- Sending ---- */
+
+/* Exchanges the byte area for a larger one; when there is no memory for it, the small one does. */
+static void grow(struct ferry_guests_endpoint *endpoint)
+{
+    size_t room = ferry_config()->bulk_bytes;
+    struct ferry_commons_segment area;
+    uint64_t told[3];
+
+    endpoint->may_grow = false;
+    if (room <= endpoint->tx.byte_room)
+        return;
+    if (ferry_guests_take(endpoint->tx_region, FERRY_RING_AREA_BEGIN + room, &area)) {
+        say_short(endpoint);
+        return;
+    }
+    told[0] = area.name.offset;
+    told[1] = room;
+    told[2] = area.name.seal;
+    ferry_ring_put_small(&endpoint->tx, FERRY_PKT_TRANSPORT, 0, told, sizeof(told));
+    ferry_ring_change_bytes(&endpoint->tx, (char *) area.memory + FERRY_RING_AREA_BEGIN, room);
+    endpoint->tx_bytes = area;
+    set_sizes(endpoint);
+}
+
+/* Whether this process may still write: see ferry_commons_holds(). What is found then ends the endpoint in
+ * housekeeping, for a send never calls back. */
+static inline bool may_write(const struct ferry_guests_endpoint *endpoint)
+{
+    return ferry_commons_holds(&endpoint->tx_ring) && ferry_commons_holds(&endpoint->tx_bytes);
+}
+
+static int put_sealed(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                      const struct ferry_payload *payload)
+{
+    uint8_t lead[FERRY_SEAL_SIZE + FERRY_SEALED_MAX];
+    struct ferry_payload with = *payload;
+    struct ferry_head longer = *head;
+    uint64_t seal;
+
+    if (payload->lead_length > FERRY_SEALED_MAX)
+        return -EMSGSIZE;
+    seal = ferry_seal(endpoint->tx_key, endpoint->tx.count + 1, head, payload->lead,
+                      payload->lead_length);
+    memcpy(lead, &seal, sizeof(seal));
+    memcpy(lead + sizeof(seal), payload->lead, payload->lead_length);
+    with.lead = lead;
+    with.lead_length += sizeof(seal);
+    longer.length += sizeof(seal);
+    return ferry_ring_put(&endpoint->tx, &longer, &with);
+}
+
+int ferry_guests_send(struct ferry_endpoint *base, const struct ferry_head *head,
+                      const struct ferry_payload *payload)
+{
+    struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
+
+    if (!may_write(endpoint) || !ferry_ring_has_slot(&endpoint->tx))
+        return -EAGAIN;
+    base->held = endpoint->tx.held;
+    if (head->length > endpoint->tx.byte_room / FERRY_RING_GROW_PART && endpoint->may_grow) {
+        grow(endpoint);
+        return ferry_guests_send(base, head, payload);
+    }
+    return ferry_seals(head->type) ? put_sealed(endpoint, head, payload)
+                                   : ferry_ring_put(&endpoint->tx, head, payload);
+}
+
+int ferry_guests_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
+                            uint32_t length)
+{
+    struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
+
+    if (length > FERRY_SLOT_DATA) {
+        struct ferry_head head = {
+            .type = FERRY_PKT_EAGER, .length = (uint16_t) length, .word = match};
+        struct ferry_payload payload = {.data = data, .length = length};
+
+        return ferry_guests_send(base, &head, &payload);
+    }
+    if (!may_write(endpoint))
+        return -EAGAIN;
+    return ferry_ring_put_small(&endpoint->tx, FERRY_PKT_EAGER, match, data, length);
+}
+
+void ferry_guests_hold(struct ferry_endpoint *base, bool on)
+{
+    struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
+
+    if (endpoint->reading && ferry_commons_holds(&endpoint->rx_ring))
+        atomic_store_explicit(&endpoint->rx.control->hold, on, memory_order_relaxed);
+}
+
+/* ---- Receiving ---- */
+
+static int on_grow(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                   const void *payload)
+{
+    struct ferry_commons_segment area;
+    uint64_t told[3];
+    int error;
+
+    if (head->length != sizeof(told) || head->word)
+        return -EPROTO;
+    memcpy(told, payload, sizeof(told));
+    if (told[1] < FERRY_LINE || told[1] > (uint64_t) 1 << 30 || (told[1] & (told[1] - 1)))
+        return -EPROTO;
+    error = attach(endpoint, endpoint->rx_region, told[0], FERRY_RING_AREA_BEGIN + told[1], told[2],
+                   &area);
+    if (error)
+        return error;
+    ferry_ring_change_bytes(&endpoint->rx, (char *) area.memory + FERRY_RING_AREA_BEGIN, told[1]);
+    endpoint->rx_bytes = area;
+    return 0;
+}
+
+bool ferry_guests_intact(struct ferry_endpoint *base)
+{
+    struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
+
+    return ferry_commons_holds(&endpoint->rx_ring) && ferry_commons_holds(&endpoint->rx_bytes);
+}
+
+bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint)
+{
+    return may_write(endpoint) &&
+           (!endpoint->reading ||
+            (ferry_commons_holds(&endpoint->rx_ring) && ferry_commons_holds(&endpoint->rx_bytes) &&
+             ferry_ring_is_sane(&endpoint->rx)));
+}
+
+/* Bytes of messages, which the core copies once to where they belong, and then asks whether they are intact. */
+static inline bool is_bulk(const struct ferry_head *head)
+{
+    return head->length > FERRY_SLOT_DATA &&
+           (head->type == FERRY_PKT_EAGER || head->type == FERRY_PKT_FIRST ||
+            head->type == FERRY_PKT_NEXT || head->type == FERRY_PKT_DATA);
+}
+
+/* All else is taken in as a private copy, which is what is checked. slot: room for what lies in a slot. */
+static int take_in(struct ferry_guests_endpoint *endpoint, struct ferry_head *head,
+                   const uint8_t *payload, uint8_t slot[FERRY_SLOT_DATA])
+{
+    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
+
+    if (!is_bulk(head)) {
+        uint8_t *to = head->length <= FERRY_SLOT_DATA ? slot : guests->bounce;
+
+        memcpy(to, payload, head->length <= FERRY_SLOT_DATA ? FERRY_SLOT_DATA : head->length);
+        payload = to;
+    }
+    if (!ferry_guests_intact(&endpoint->base))
+        return -EIO;
+    if (__builtin_expect(head->type == FERRY_PKT_TRANSPORT, 0))
+        return on_grow(endpoint, head, payload);
+    if (ferry_seals(head->type)) {
+        int error = ferry_unseal(endpoint->rx_key, endpoint->rx.count + 1, head, &payload);
+
+        if (error)
+            return error;
+    }
+    return ferry_core_receive(&endpoint->base, head, payload);
+}
+
+int ferry_guests_drain(struct ferry_guests_endpoint *endpoint)
+{
+    struct ferry_ring *ring = &endpoint->rx;
+    alignas(16) uint8_t slot[FERRY_SLOT_DATA];
+    struct ferry_head head, whole;
+    const uint8_t *payload;
+    int events;
+
+    for (events = 0; events < BATCH; events++) {
+        int result = ferry_ring_peek(ring, &head, &payload);
+
+        if (result == 0) {
+            /* Who wrote it may wait for that, to leave. */
+            if (ring->known_taken != ring->count && ferry_guests_intact(&endpoint->base))
+                ferry_ring_tell(ring);
+            break;
+        }
+        whole = head;
+        if (result > 0)
+            result = take_in(endpoint, &head, payload, slot);
+        if (__builtin_expect(result < 0, 0)) {
+            ferry_guests_lose(endpoint, result,
+                              result == -EPROTO ? "somebody wrote nonsense into shared memory"
+                              : result == -EIO  ? ferry_guests_why_lost(endpoint->rx_region)
+                                                : strerror(-result));
+            break;
+        }
+        ferry_ring_pop(ring, &whole);
+    }
+    return events;
+}

@@ -1,0 +1,382 @@
+/*
+ * The transport between virtual machines: who is met in which region, and the table of operations.
+ */
+#include "guests.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config.h"
+#include "log.h"
+
+/* ---- Opening ---- */
+
+static void guests_close(struct ferry_transport *transport)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+
+    ferry_guests_regions_close(guests);
+    for (uint32_t i = 0; i < guests->endpoint_count; i++)
+        free(guests->endpoints[i]);
+    free(guests->members);
+    free(guests->endpoints);
+    free(guests->readers);
+    free(guests->bounce);
+    free(guests);
+}
+
+static int guests_open(ferry_context_t *context, struct ferry_transport **out)
+{
+    uint32_t size = ferry_core_params(context)->size;
+    struct ferry_guests *guests = calloc(1, sizeof(*guests));
+
+    if (!guests)
+        return -ENOMEM;
+    guests->base = (struct ferry_transport){.ops = &ferry_guests_ops, .context = context};
+    ferry_guests_regions_open(guests);
+    if (!guests->region_count) {
+        ferry_log(FERRY_LOG_DEBUG, "no memory is shared with other virtual machines here");
+        guests_close(&guests->base);
+        return -ENODEV;
+    }
+    guests->members = calloc(size, sizeof(*guests->members));
+    guests->endpoints = calloc(size, sizeof(*guests->endpoints));
+    guests->readers = calloc(size, sizeof(*guests->readers));
+    guests->bounce = malloc(FERRY_PAYLOAD_MAX);
+    if (!guests->members || !guests->endpoints || !guests->readers || !guests->bounce) {
+        guests_close(&guests->base);
+        return -ENOMEM;
+    }
+    *out = &guests->base;
+    return 0;
+}
+
+/* ---- Addresses: where the seats are ---- */
+
+struct entry {
+    uint32_t region; /* its tag: only a hint at who shares it */
+    uint32_t page;   /* of the region, where the seat begins */
+    uint64_t owner, seal;
+};
+
+#define PAGE 4096u
+
+/* Nothing once all who start together know each other: to others the network leads. */
+static size_t guests_address(struct ferry_transport *transport, void *part, size_t room)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    size_t length = 0;
+
+    for (unsigned i = 0; i < guests->region_count && !guests->settled; i++) {
+        struct ferry_guests_region *region = &guests->regions[i];
+        struct entry entry = {.region = region->tag,
+                              .page = (uint32_t) (region->place.name.offset / PAGE),
+                              .owner = region->place.name.tag,
+                              .seal = region->place.name.seal};
+
+        if (room - length < sizeof(entry))
+            break;
+        memcpy((char *) part + length, &entry, sizeof(entry));
+        length += sizeof(entry);
+        region->published = true;
+    }
+    return length;
+}
+
+/* Keeps of the common regions those that this peer names, too. */
+static void intersect(struct ferry_guests *guests, const struct entry *entries, unsigned count)
+{
+    unsigned kept = 0;
+
+    if (guests->noted++ == 0) {
+        guests->common_count = count;
+        for (unsigned i = 0; i < count; i++)
+            guests->common[i] = entries[i].region;
+        return;
+    }
+    for (unsigned i = 0; i < guests->common_count; i++)
+        for (unsigned k = 0; k < count; k++)
+            if (guests->common[i] == entries[k].region) {
+                guests->common[kept++] = guests->common[i];
+                break;
+            }
+    guests->common_count = kept;
+}
+
+/* Looks for a peer's seat in one of the own regions: its nonce there is the proof. Where it knows of no seat of ours in
+ * that region, it finds nothing either, so nothing is to be found. */
+static void find(struct ferry_guests *guests, struct ferry_guests_member *member, unsigned index,
+                 const struct entry *entry)
+{
+    struct ferry_guests_region *region = &guests->regions[index];
+    struct ferry_commons_owner owner = {.tag = entry->owner};
+    struct ferry_commons_name name = {.offset = (uint64_t) entry->page * PAGE,
+                                      .length = region->place.name.length,
+                                      .tag = entry->owner,
+                                      .seal = entry->seal};
+
+    memcpy(owner.nonce, ferry_peer_nonce(member->peer), sizeof(owner.nonce));
+    if (ferry_commons_state(region->commons, &owner) != FERRY_COMMONS_LIVES ||
+        ferry_commons_attach(region->commons, &name, &member->at[index].place))
+        return;
+    member->at[index].owner = owner;
+    member->in |= 1u << index;
+}
+
+static void guests_note(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
+                        size_t length)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    unsigned count = (unsigned) (length / sizeof(struct entry));
+    struct entry entries[FERRY_GUESTS_MEMORIES_MAX];
+    int rank = ferry_peer_rank(peer);
+    struct ferry_guests_member *member;
+
+    if (rank < 0 || count > FERRY_GUESTS_MEMORIES_MAX || guests->members[rank].peer)
+        return;
+    memcpy(entries, part, count * sizeof(entries[0]));
+    intersect(guests, entries, count);
+    member = &guests->members[rank];
+    member->peer = peer;
+    for (unsigned i = 0; i < guests->region_count; i++)
+        for (unsigned k = 0; k < count && guests->regions[i].published && !(member->in >> i & 1);
+             k++)
+            find(guests, member, i, &entries[k]);
+}
+
+static bool guests_reach(struct ferry_transport *transport, ferry_peer_t *peer, const void *part,
+                         size_t length)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    int rank = ferry_peer_rank(peer);
+
+    (void) part;
+    (void) length;
+    if (rank < 0 || !guests->members[rank].in)
+        return false;
+    guests->reached += !guests->members[rank].reached;
+    guests->members[rank].reached = true;
+    return true;
+}
+
+static bool guests_reaches_all(struct ferry_transport *transport)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+
+    return guests->common_count > 0 && guests->noted >= ferry_core_params(transport->context)->size;
+}
+
+static int guests_settle(struct ferry_transport *transport)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+
+    guests->settled = true;
+    for (unsigned i = 0; i < guests->region_count; i++) {
+        ferry_guests_keep_spares(&guests->regions[i], guests->reached);
+        /* A ring may have been told of before its writer was known here. */
+        guests->regions[i].knocks = atomic_load(&guests->regions[i].seat->knocks) - 1;
+    }
+    return 0;
+}
+
+/* ---- Progress ---- */
+
+static void hear(struct ferry_guests *guests, struct ferry_guests_region *region, uint32_t rank)
+{
+    struct ferry_guests_told *told = &region->seat->told[rank];
+    struct ferry_guests_member *member = &guests->members[rank];
+    uint64_t number = atomic_load(&told->number), seal = atomic_load(&told->seal);
+    struct ferry_endpoint *endpoint;
+    int error;
+
+    if (!number || region->attached[rank] || !member->peer)
+        return;
+    region->attached[rank] = 1;
+    endpoint = member->reached ? ferry_core_endpoint(member->peer) : NULL;
+    error = !member->reached                           ? -EHOSTUNREACH
+            : !endpoint                                ? -ENOMEM
+            : ferry_guests_endpoint(endpoint)->reading ? -EPROTO
+                                                       : 0;
+    if (!error)
+        error = ferry_guests_attach(guests, ferry_guests_endpoint(endpoint), region, number, seal);
+    if (error)
+        ferry_core_peer_lost(member->peer, error,
+                             member->reached
+                                 ? "its ring in the shared memory makes no sense"
+                                 : "it sends through memory that is not shared with it");
+}
+
+/* Somebody has told of rings: finds out who. */
+static int answer_knocks(struct ferry_guests *guests, struct ferry_guests_region *region)
+{
+    uint32_t size = ferry_core_params(guests->base.context)->size;
+
+    region->knocks = atomic_load(&region->seat->knocks);
+    for (uint32_t rank = 0; rank < size; rank++)
+        hear(guests, region, rank);
+    return 1;
+}
+
+static int guests_progress(struct ferry_transport *transport)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    int events = 0;
+
+    for (unsigned i = 0; i < guests->region_count; i++) {
+        struct ferry_guests_region *region = &guests->regions[i];
+
+        if (__builtin_expect(atomic_load_explicit(&region->seat->knocks, memory_order_acquire) !=
+                                 region->knocks,
+                             0) &&
+            guests->settled && !region->lost)
+            events += answer_knocks(guests, region);
+    }
+    for (uint32_t i = 0; i < guests->reader_count; i++)
+        if (guests->readers[i]->reading)
+            events += ferry_guests_drain(guests->readers[i]);
+    return events;
+}
+
+/* ---- Looking after the memory and the peers ---- */
+
+static const char *why_ended(enum ferry_commons_state state)
+{
+    switch (state) {
+    case FERRY_COMMONS_SILENT:
+        return "nothing was heard of it for the length of FERRY_LEASE: its virtual machine was "
+               "killed, moved away or paused for too long";
+    case FERRY_COMMONS_STRANGE:
+        return "somebody wrote nonsense into the shared memory";
+    default:
+        return "its process ended without a word";
+    }
+}
+
+static struct ferry_guests_endpoint *endpoint_of(struct ferry_guests *guests, ferry_peer_t *peer)
+{
+    for (uint32_t i = 0; i < guests->endpoint_count; i++)
+        if (guests->endpoints[i]->base.peer == peer)
+            return guests->endpoints[i];
+    return NULL;
+}
+
+static void lose(struct ferry_guests *guests, ferry_peer_t *peer, const char *why)
+{
+    struct ferry_guests_endpoint *endpoint = endpoint_of(guests, peer);
+
+    if (endpoint)
+        ferry_guests_lose(endpoint, -ECONNRESET, why);
+    else
+        ferry_core_peer_lost(peer, -ECONNRESET, why);
+}
+
+/* A process has ended: what it had sent before is still received, as far as it is there. */
+static void bury(struct ferry_guests *guests, ferry_peer_t *peer, enum ferry_commons_state state)
+{
+    struct ferry_guests_endpoint *endpoint = endpoint_of(guests, peer);
+
+    while (endpoint && endpoint->reading && ferry_guests_intact(&endpoint->base) &&
+           ferry_guests_drain(endpoint))
+        ;
+    if (!ferry_peer_lost(peer))
+        lose(guests, peer, why_ended(state));
+}
+
+static void look_after(struct ferry_guests *guests, struct ferry_guests_member *member)
+{
+    unsigned index = (unsigned) __builtin_ctz(member->in);
+    struct ferry_guests_region *region = &guests->regions[index];
+    enum ferry_commons_state state;
+    struct ferry_guests_endpoint *endpoint;
+
+    if (region->lost) {
+        lose(guests, member->peer, ferry_guests_why_lost(region));
+        return;
+    }
+    state = ferry_commons_state(region->commons, &member->at[index].owner);
+    endpoint = endpoint_of(guests, member->peer);
+    if (state != FERRY_COMMONS_LIVES && state != FERRY_COMMONS_LEFT)
+        bury(guests, member->peer, state);
+    else if (state == FERRY_COMMONS_LIVES && endpoint && !ferry_guests_is_sound(endpoint))
+        lose(guests, member->peer,
+             ferry_guests_why_lost(endpoint->reading ? endpoint->rx_region : region));
+}
+
+/* Each ring's own word decides in the end; this is for those that nothing comes through. */
+static void guests_housekeep(struct ferry_transport *transport)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    uint32_t size = ferry_core_params(transport->context)->size;
+
+    if (!guests->settled)
+        return;
+    for (unsigned i = 0; i < guests->region_count; i++)
+        guests->regions[i].lost = guests->regions[i].lost ||
+                                  !ferry_commons_holds(&guests->regions[i].place);
+    for (uint32_t rank = 0; rank < size; rank++)
+        if (guests->members[rank].reached && !ferry_peer_lost(guests->members[rank].peer))
+            look_after(guests, &guests->members[rank]);
+}
+
+/* Nobody can wake this process: a look so often costs it about a hundredth of a processor. */
+#define PATIENCE_US 2000
+
+static unsigned guests_patience(struct ferry_transport *transport)
+{
+    return ferry_guests_of(transport)->reached ? PATIENCE_US : UINT_MAX;
+}
+
+/* A ring goes with the process that wrote it, so its reader must have taken all. */
+static bool guests_flushed(struct ferry_transport *transport)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+
+    for (uint32_t i = 0; i < guests->endpoint_count; i++) {
+        struct ferry_guests_endpoint *endpoint = guests->endpoints[i];
+
+        if (!ferry_peer_lost(endpoint->base.peer) && !ferry_ring_is_taken(&endpoint->tx) &&
+            ferry_commons_holds(&endpoint->tx_ring))
+            return false;
+    }
+    return true;
+}
+
+static void guests_describe(struct ferry_transport *transport, ferry_peer_t *peer, char *text,
+                            size_t room)
+{
+    struct ferry_guests *guests = ferry_guests_of(transport);
+    struct ferry_guests_endpoint *endpoint = endpoint_of(guests, peer);
+    uint32_t in = guests->members[ferry_peer_rank(peer)].in;
+    char memory[288] = "";
+
+    ferry_guests_memory_describe(endpoint ? &endpoint->tx_region->memory
+                                          : &guests->regions[__builtin_ctz(in)].memory,
+                                 memory, sizeof(memory));
+    snprintf(text, room, "guests (%s)", memory);
+}
+
+const struct ferry_transport_ops ferry_guests_ops = {
+    .name = "guests",
+    .near = true,
+    .open = guests_open,
+    .close = guests_close,
+    .address = guests_address,
+    .note = guests_note,
+    .reach = guests_reach,
+    .reaches_all = guests_reaches_all,
+    .settle = guests_settle,
+    .connect = ferry_guests_connect,
+    .send = ferry_guests_send,
+    .send_eager = ferry_guests_send_eager,
+    .hold = ferry_guests_hold,
+    .intact = ferry_guests_intact,
+    .progress = guests_progress,
+    .patience = guests_patience,
+    .housekeep = guests_housekeep,
+    .flushed = guests_flushed,
+    .describe = guests_describe,
+    .survey = ferry_guests_survey,
+};

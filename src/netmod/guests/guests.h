@@ -1,0 +1,151 @@
+/*
+ * The transport between virtual machines of one host, over memory that they share. No kernel reaches from one to
+ * another: no futex, no socket, no lock. Who lives is told by leases (commons.h), and waiting is polling.
+ *
+ * In each region a process has a seat, where others tell it of their rings. Rings belong to whoever writes them.
+ */
+#ifndef FERRY_GUESTS_H
+#define FERRY_GUESTS_H
+
+#include <stdalign.h>
+
+#include "commons.h"
+#include "memory.h"
+#include "ring.h"
+#include "transport.h"
+
+/* ---- In the region ---- */
+
+/* Written by the process with this rank: its ring to whoever has the seat. */
+struct ferry_guests_told {
+    _Atomic uint64_t number; /* ferry_ring_number(), or 0; written last */
+    _Atomic uint64_t seal;
+};
+
+struct ferry_guests_seat {
+    alignas(FERRY_LINE) _Atomic uint32_t knocks;
+    alignas(FERRY_LINE) struct ferry_guests_told told[]; /* by rank */
+};
+
+/* ---- In this process ---- */
+
+#define FERRY_GUESTS_SPARES 32u
+
+struct ferry_guests_region {
+    struct ferry_guests_memory memory;
+    struct ferry_commons *commons;
+    uint32_t tag;                       /* of its id: the same for all who share it */
+    bool published;                     /* in the own address */
+    struct ferry_commons_segment place; /* of the own seat */
+    struct ferry_guests_seat *seat;
+    uint32_t knocks; /* as last seen */
+    bool lost;
+    uint8_t *attached; /* by rank: its ring to here is read */
+    /* For the smallest rings, when there is no more memory */
+    struct ferry_commons_segment spares[FERRY_GUESTS_SPARES];
+    unsigned spare_count;
+};
+
+/* A process of the job, as it is found in a region. */
+struct ferry_guests_member {
+    ferry_peer_t *peer; /* known by its address */
+    bool reached;       /* by this transport */
+    uint32_t in;        /* a set of regions (bits) in which it was proved */
+    struct {
+        struct ferry_commons_owner owner;
+        struct ferry_commons_segment place; /* of its seat */
+    } at[FERRY_GUESTS_MEMORIES_MAX];
+};
+
+struct ferry_guests_endpoint {
+    struct ferry_endpoint base;
+    uint32_t rank;
+    bool reading, may_grow;
+    struct ferry_guests_region *tx_region, *rx_region;
+    struct ferry_ring tx, rx;
+    struct ferry_commons_segment tx_ring, tx_bytes, rx_ring, rx_bytes;
+    uint8_t tx_key[16], rx_key[16]; /* of seals, see seal.h */
+};
+
+static inline struct ferry_guests_endpoint *ferry_guests_endpoint(struct ferry_endpoint *endpoint)
+{
+    return (struct ferry_guests_endpoint *) endpoint;
+}
+
+struct ferry_guests {
+    struct ferry_transport base;
+    struct ferry_guests_region regions[FERRY_GUESTS_MEMORIES_MAX];
+    unsigned region_count;
+    struct ferry_guests_member *members; /* by rank */
+    uint32_t noted;
+    uint32_t common[FERRY_GUESTS_MEMORIES_MAX]; /* tags of regions that all noted so far name */
+    unsigned common_count;
+    bool settled, is_short;
+    uint32_t reached; /* processes */
+    struct ferry_guests_endpoint **endpoints;
+    uint32_t endpoint_count;
+    struct ferry_guests_endpoint **readers; /* those with a ring to read */
+    uint32_t reader_count;
+    uint8_t *bounce; /* FERRY_PAYLOAD_MAX bytes */
+};
+
+static inline struct ferry_guests *ferry_guests_of(struct ferry_transport *transport)
+{
+    return (struct ferry_guests *) transport;
+}
+
+/* ---- region.c ---- */
+
+/* Opens the regions that there are, and takes seats in them. */
+void ferry_guests_regions_open(struct ferry_guests *guests);
+void ferry_guests_regions_close(struct ferry_guests *guests);
+
+/* The smallest ring: two pages. */
+#define FERRY_GUESTS_LEAST_SLOTS 32u
+#define FERRY_GUESTS_LEAST_BYTES 4096u
+#define FERRY_GUESTS_LEAST (2u * 4096u)
+
+/* Takes memory, but not the last that others may need; or one of the pieces that were kept back. Errors: -ENOSPC and
+ * those of ferry_commons_alloc(). */
+int ferry_guests_take(struct ferry_guests_region *region, size_t length,
+                      struct ferry_commons_segment *segment);
+int ferry_guests_take_spare(struct ferry_guests_region *region,
+                            struct ferry_commons_segment *segment);
+
+/* Gives back what was kept for more peers than there are. */
+void ferry_guests_keep_spares(struct ferry_guests_region *region, unsigned count);
+
+/* Why the own seat is no longer held, as a sentence for people. */
+const char *ferry_guests_why_lost(struct ferry_guests_region *region);
+
+/* ---- endpoint.c ---- */
+
+/* These are operations of the transport. */
+int ferry_guests_connect(struct ferry_transport *transport, ferry_peer_t *peer,
+                         struct ferry_endpoint **endpoint);
+int ferry_guests_send(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                      const struct ferry_payload *payload);
+int ferry_guests_send_eager(struct ferry_endpoint *endpoint, uint64_t match, const void *data,
+                            uint32_t length);
+void ferry_guests_hold(struct ferry_endpoint *endpoint, bool on);
+bool ferry_guests_intact(struct ferry_endpoint *endpoint);
+
+/* Begins to read the ring from a peer that it told of in a region. Errors: -EPROTO, -ESTALE. */
+int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoint *endpoint,
+                        struct ferry_guests_region *region, uint64_t number, uint64_t seal);
+
+/* Takes in a bounded number of packets. Returns how many. */
+int ferry_guests_drain(struct ferry_guests_endpoint *endpoint);
+
+/* Whether the memory of both directions is still what it was, and holds what the peer may have written. */
+bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint);
+
+/* Ends an endpoint: what was written too late is confessed. */
+void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why);
+
+/* ---- survey.c ---- */
+
+/* ferry_transport_ops.survey */
+void ferry_guests_survey(struct ferry_survey *survey);
+
+#endif

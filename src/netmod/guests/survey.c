@@ -1,0 +1,96 @@
+/*
+ * Which memory is shared with other virtual machines here, for people.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth.h"
+#include "config.h"
+#include "guests.h"
+#include "survey.h"
+
+#define MIB(bytes) ((double) (bytes) / (1 << 20))
+
+/* Becomes an owner for a moment, to see what is free. */
+static void add_usage(struct ferry_survey *survey, const char *label,
+                      struct ferry_guests_memory *memory)
+{
+    struct ferry_commons_params params = {.memory = memory->base,
+                                          .size = memory->size,
+                                          .lease_ms = (uint32_t) (ferry_config()->lease / 1000)};
+    struct ferry_commons_usage usage;
+    struct ferry_commons *commons;
+    uint8_t nonce[16];
+    char why[320];
+
+    ferry_random(nonce, sizeof(nonce));
+    params.nonce = nonce;
+    if (ferry_commons_open(&params, &commons, why, sizeof(why))) {
+        ferry_survey_add(survey, label, "not usable: %s", why);
+        return;
+    }
+    ferry_commons_usage(commons, &usage);
+    ferry_commons_close(commons);
+    survey->usable = true;
+    ferry_survey_add(survey, label,
+                     "usable: %.0f MiB, cached (a line takes %.1f ns); %.1f of %.1f MiB are free, "
+                     "%u of %u processes use it",
+                     MIB(memory->size), memory->line_ps / 1000.0, MIB(usage.free), MIB(usage.total),
+                     usage.owners - 1, usage.owners_max);
+}
+
+static void survey_memory(struct ferry_survey *survey, struct ferry_guests_memory *memory)
+{
+    char label[64], why[320];
+    int error;
+
+    ferry_guests_memory_describe(memory, why, sizeof(why));
+    snprintf(label, sizeof(label), "%.63s", why);
+    if (ferry_guests_memory_map(memory)) {
+        ferry_survey_add(survey, label, "not usable: %.230s", memory->why);
+        if (memory->help[0])
+            ferry_survey_fail(survey, memory->help, "%s", memory->why);
+        return;
+    }
+    error = ferry_commons_look(memory->base, memory->size, why, sizeof(why));
+    if (error == -ENODATA) {
+        survey->usable = true;
+        ferry_survey_add(survey, label,
+                         "usable: %.0f MiB, cached (a line takes %.1f ns), empty: the first job "
+                         "makes it ready",
+                         MIB(memory->size), memory->line_ps / 1000.0);
+    } else if (error) {
+        ferry_survey_add(survey, label, "not usable: %.230s", why);
+    } else {
+        add_usage(survey, label, memory);
+    }
+    ferry_guests_memory_unmap(memory);
+}
+
+void ferry_guests_survey(struct ferry_survey *survey)
+{
+    struct ferry_guests_memory found[FERRY_GUESTS_MEMORIES_MAX];
+    unsigned count = ferry_guests_memories_find(found);
+
+    for (unsigned i = 0; i < count; i++)
+        survey_memory(survey, &found[i]);
+    if (survey->usable) {
+        survey->why[0] = survey->help[0] = '\0';
+        ferry_survey_add(
+            survey, "waiting",
+            "by polling: nobody can wake a process of another virtual machine; one that "
+            "waits long looks 500 times a second, which takes about a hundredth of a "
+            "processor");
+        ferry_survey_add(survey, "lease",
+                         "a process that nothing is heard of for %.0f s is given up (FERRY_LEASE)",
+                         (double) ferry_config()->lease / 1e6);
+    } else {
+        ferry_survey_fail(survey,
+                          "where this is a virtual machine, give it and others of its host an "
+                          "ivshmem device: doc/memory-of-guests.md",
+                          "no memory that virtual machines share can be used "
+                          "(FERRY_GUESTS_MEMORY=%s)",
+                          ferry_config()->guests_memory);
+    }
+}
