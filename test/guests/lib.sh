@@ -150,7 +150,7 @@ guest_failed() {
 }
 
 guest_comes_up() {
-    local name=$1 dir=$guests_work/$1 end=$((SECONDS + 60)) hosts
+    local name=$1 dir=$guests_work/$1 end=$((SECONDS + 180)) hosts
     while [ ! -S "$dir/ports/agent7" ]; do
         kill -0 "$(cat "$dir/pid")" 2>/dev/null && [ $SECONDS -lt $end ] ||
             guest_failed "$name" "was not started by QEMU" || return
@@ -160,7 +160,7 @@ guest_comes_up() {
     timeout $((end - SECONDS + 1)) "$guests_dir/ask" "$dir/ports" \
         sh -c "echo '$hosts' >> /etc/hosts" 2>"$dir/ask" || {
         [ $SECONDS -ge $end ] || guest_failed "$name" "ended before it was up: $(cat "$dir/ask")" || return
-        guest_failed "$name" "did not come up in 60 s" || return
+        guest_failed "$name" "did not come up in 180 s" || return
     }
     [ ! -e "$dir/vf" ] || guest_vfs "$name" >"$dir/vf.log" 2>&1 ||
         guest_failed "$name" "has no VF: $(tail -n 1 "$dir/vf.log")"
