@@ -89,18 +89,19 @@ void ferry_verbs_say_unusable(struct ferry_verbs_device *device, int error)
     if ((error == -ENOMEM || error == -EAGAIN || error == -EPERM) &&
         !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY)
         ferry_log(FERRY_LOG_WARN,
-                  "RDMA device %s can't be used (for more peers): this process may lock only %llu "
-                  "KiB of memory, so "
-                  "messages go over the network instead; raise the limit (ulimit -l unlimited, "
-                  "docker run --ulimit memlock=-1)",
+                  "no (more) memory can be registered with RDMA device %s, so messages go over the "
+                  "network instead: this process may lock %llu KiB (RLIMIT_MEMLOCK); raise that "
+                  "(ulimit -l "
+                  "unlimited, docker run --ulimit memlock=-1)",
                   device->name, (unsigned long long) limit.rlim_cur / 1024);
     else
         ferry_log(FERRY_LOG_WARN,
-                  "RDMA device %s can't be used (for more peers): %s; messages go over the network",
+                  "RDMA device %s can't be used (for more peers): %s; messages go over the network "
+                  "instead",
                   device->name, strerror(-error));
 }
 
-static void open_device(struct ferry_verbs_device *device)
+bool ferry_verbs_open_device(struct ferry_verbs_device *device)
 {
     bool anew = device->slabs != NULL;
     int error;
@@ -111,7 +112,7 @@ static void open_device(struct ferry_verbs_device *device)
                   "RDMA device %s can't be opened (%s): messages go over the network", device->name,
                   strerror(errno));
         device->said = true;
-        return;
+        return false;
     }
     error = make_queues(device);
     if (!error)
@@ -122,9 +123,10 @@ static void open_device(struct ferry_verbs_device *device)
     if (error) {
         ferry_verbs_say_unusable(device, error);
         ferry_verbs_close_device(device);
-        return;
+        return false;
     }
     ferry_verbs_look_at(device);
+    return device->usable;
 }
 
 /* The device's entry, made when there is none. NULL: there are enough. */
@@ -156,7 +158,7 @@ void ferry_verbs_open_devices(struct ferry_verbs *verbs)
         struct ferry_verbs_device *device = entry(verbs, &ports[i]);
 
         if (device && !device->context)
-            open_device(device);
+            ferry_verbs_open_device(device);
     }
 }
 

@@ -218,7 +218,7 @@ static void verbs_housekeep(struct ferry_transport *transport)
 {
     struct ferry_verbs *verbs = ferry_verbs_of(transport);
     uint64_t now = ferry_now_ns();
-    bool missing = false;
+    bool came = false;
 
     bool look = now - verbs->look_ns > LOOK_NS;
 
@@ -228,19 +228,12 @@ static void verbs_housekeep(struct ferry_transport *transport)
         struct ferry_verbs_device *device = &verbs->devices[i];
 
         if (!device->context)
-            missing |= look && is_there(device);
+            came |= look && is_there(device) && ferry_verbs_open_device(device);
         else if (ferry_verbs_take_events(device) || look)
             look_at(device);
     }
-    if (missing) {
-        uint32_t before = verbs->own.count;
-
-        ferry_verbs_open_devices(verbs);
-        for (unsigned i = 0; i < verbs->device_count; i++)
-            before -= verbs->devices[i].usable;
-        if (before)
-            ferry_verbs_show_cards(verbs);
-    }
+    if (came)
+        ferry_verbs_show_cards(verbs);
     for (struct ferry_link *link = verbs->endpoints.next; link != &verbs->endpoints;
          link = link->next)
         ferry_verbs_retry(ferry_container(link, struct ferry_verbs_endpoint, link), now);

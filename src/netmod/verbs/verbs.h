@@ -210,8 +210,11 @@ static inline uint64_t ferry_verbs_id(enum ferry_verbs_kind kind, uint32_t numbe
 
 /* ---- device.c: ports, and what is made once for each ---- */
 
-/* Opens what can be used and is not open yet. */
+/* Opens what can be used. */
 void ferry_verbs_open_devices(struct ferry_verbs *verbs);
+/* Opens one that came back, or may have: sysfs is not read for it, since that waits while the kernel takes it away, which
+ * waits for us. Returns whether it can be used. */
+bool ferry_verbs_open_device(struct ferry_verbs_device *device);
 void ferry_verbs_close_device(struct ferry_verbs_device *device);
 /* Takes in what the kernel tells of it. Returns whether there was something. */
 bool ferry_verbs_take_events(struct ferry_verbs_device *device);
