@@ -11,7 +11,7 @@
 #define ROUNDS 7
 #define LENGTH 1000
 
-static const char *const ways[] = {"shm", "fabric", "self"};
+static const char *const ways[] = {"shm", "guests", "verbs", "fabric", "self"};
 static MPI_T_pvar_session session;
 
 /* -1: there is none */
@@ -43,7 +43,7 @@ static unsigned long long read_handle(MPI_T_pvar_handle handle)
 static unsigned long long sum(const char *what)
 {
     unsigned long long all = 0;
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
         char name[64];
         snprintf(name, sizeof(name), "ferry_%s_%s", ways[i], what);
         MPI_T_pvar_handle handle = handle_of(name, MPI_T_PVAR_CLASS_COUNTER);

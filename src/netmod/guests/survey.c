@@ -13,7 +13,7 @@
 #define MIB(bytes) ((double) (bytes) / (1 << 20))
 
 /* Becomes an owner for a moment, to see what is free. */
-static void add_usage(struct ferry_survey *survey, const char *label,
+static bool add_usage(struct ferry_survey *survey, const char *label,
                       struct ferry_guests_memory *memory)
 {
     struct ferry_commons_params params = {.memory = memory->base,
@@ -28,21 +28,23 @@ static void add_usage(struct ferry_survey *survey, const char *label,
     params.nonce = nonce;
     if (ferry_commons_open(&params, &commons, why, sizeof(why))) {
         ferry_survey_add(survey, label, "not usable: %s", why);
-        return;
+        return false;
     }
     ferry_commons_usage(commons, &usage);
     ferry_commons_close(commons);
-    survey->usable = true;
     ferry_survey_add(survey, label,
                      "usable: %.0f MiB, cached (a line takes %.1f ns); %.1f of %.1f MiB are free, "
                      "%u of %u processes use it",
                      MIB(memory->size), memory->line_ps / 1000.0, MIB(usage.free), MIB(usage.total),
                      usage.owners - 1, usage.owners_max);
+    return true;
 }
 
-static void survey_memory(struct ferry_survey *survey, struct ferry_guests_memory *memory)
+/* Whether it can be used. */
+static bool survey_memory(struct ferry_survey *survey, struct ferry_guests_memory *memory)
 {
     char label[64], why[320];
+    bool usable = false;
     int error;
 
     ferry_guests_memory_describe(memory, why, sizeof(why));
@@ -51,11 +53,11 @@ static void survey_memory(struct ferry_survey *survey, struct ferry_guests_memor
         ferry_survey_add(survey, label, "not usable: %.230s", memory->why);
         if (memory->help[0])
             ferry_survey_fail(survey, memory->help, "%s", memory->why);
-        return;
+        return false;
     }
     error = ferry_commons_look(memory->base, memory->size, why, sizeof(why));
     if (error == -ENODATA) {
-        survey->usable = true;
+        usable = true;
         ferry_survey_add(survey, label,
                          "usable: %.0f MiB, cached (a line takes %.1f ns), empty: the first job "
                          "makes it ready",
@@ -63,19 +65,22 @@ static void survey_memory(struct ferry_survey *survey, struct ferry_guests_memor
     } else if (error) {
         ferry_survey_add(survey, label, "not usable: %.230s", why);
     } else {
-        add_usage(survey, label, memory);
+        usable = add_usage(survey, label, memory);
     }
     ferry_guests_memory_unmap(memory);
+    return usable;
 }
 
 void ferry_guests_survey(struct ferry_survey *survey)
 {
     struct ferry_guests_memory found[FERRY_GUESTS_MEMORIES_MAX];
     unsigned count = ferry_guests_memories_find(found);
+    bool any = false;
 
     for (unsigned i = 0; i < count; i++)
-        survey_memory(survey, &found[i]);
-    if (survey->usable) {
+        any |= survey_memory(survey, &found[i]);
+    survey->usable = any;
+    if (any) {
         survey->why[0] = survey->help[0] = '\0';
         ferry_survey_add(
             survey, "waiting",

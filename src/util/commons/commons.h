@@ -81,7 +81,7 @@ struct ferry_commons_usage {
 void ferry_commons_usage(struct ferry_commons *commons, struct ferry_commons_usage *usage);
 
 /* The heartbeat, and a look at the other owners: those that are dead or silent for too long lose their space. The
- * thread calls it. now_ns: a clock that only goes forward (ferry_now_ns()); of the time between two calls no more
+ * thread calls it. now_ns: 0; or, in tests, what the clock (ferry_now_ns()) is taken to show. Of the time between two calls no more
  * than 2 s count as seen (a quarter of the other's lease at most), so that one who was paused himself blames nobody.
  * Returns false once this process has lost its own entry: all its segments are gone. */
 bool ferry_commons_tend(struct ferry_commons *commons, uint64_t now_ns);

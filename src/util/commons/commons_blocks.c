@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "auth.h"
-#include "clock.h"
 #include "commons_internal.h"
 
 /* How often another may take, just before us, what was found free, until there is said to be nothing. */
@@ -181,6 +180,8 @@ static int prepare(struct ferry_commons *commons, uint32_t first, uint32_t count
         FERRY_COMMONS_STEP();
         if (ferry_commons_holds(segment))
             return 0;
+        /* The zeros may have come too late. */
+        ferry_commons_confess(commons, segment);
         if (!ferry_commons_is(commons, commons->lives))
             return -ESTALE;
     }
@@ -246,7 +247,7 @@ int ferry_commons_alloc(struct ferry_commons *commons, size_t length,
     if (error == -ENOSPC) {
         /* Perhaps somebody died meanwhile. */
         pthread_mutex_lock(&commons->lock);
-        ferry_commons_judge(commons, ferry_now_ns());
+        ferry_commons_judge(commons, 0);
         pthread_mutex_unlock(&commons->lock);
         error = take_run(commons, count, &first);
     }

@@ -134,7 +134,7 @@ _Atomic uint32_t *ferry_commons_own_mark(const struct ferry_commons *commons);
 bool ferry_commons_beat(struct ferry_commons *commons);
 
 /* Looks at all other entries, and takes those from their owners that are dead or silent. To be called with the
- * lock. */
+ * lock. now_ns: 0, the clock; else what it is taken to show. */
 void ferry_commons_judge(struct ferry_commons *commons, uint64_t now_ns);
 
 /* Whether a tag is that of a living owner's block. */

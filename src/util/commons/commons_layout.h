@@ -28,7 +28,7 @@ struct ferry_commons_entry {
     _Atomic uint64_t state;   /* generation << 8 | enum ferry_commons_entry_state */
     _Atomic uint64_t beats;   /* goes up while the owner lives */
     _Atomic uint64_t silence; /* how long others saw it still: ferry_commons_silence() */
-    _Atomic uint64_t lease;   /* ms */
+    _Atomic uint64_t lease;   /* ferry_lease_word() */
     _Atomic uint64_t nonce[2];
     _Atomic uint64_t unused[2];
     /* A word for each generation modulo 16: 0 or the id of the owner's thread, in which the kernel sets
@@ -84,6 +84,12 @@ static inline unsigned ferry_tag_kind(uint64_t tag)
 static inline uint64_t ferry_entry_state(uint64_t generation, enum ferry_commons_entry_state state)
 {
     return generation << 8 | (uint64_t) state;
+}
+
+/* The generation keeps two from writing the same. */
+static inline uint64_t ferry_lease_word(uint64_t generation, uint64_t ms)
+{
+    return generation << 32 | ms;
 }
 
 /* The word in which observers sum up the silence, in units of 10 ms, of an owner whose state, beats and mark were all the

@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "clock.h"
 #include "commons_internal.h"
 
 #define LIST_LENGTH 4096
@@ -71,7 +70,7 @@ static void beat_until_stopped(struct ferry_commons_mark *mark)
         if (pthread_cond_timedwait(&mark->changed, &mark->lock, &until) != ETIMEDOUT)
             continue;
         pthread_mutex_unlock(&mark->lock);
-        ferry_commons_tend(mark->commons, ferry_now_ns());
+        ferry_commons_tend(mark->commons, 0);
         pthread_mutex_lock(&mark->lock);
         /* From now on: after a pause there is nothing to be made up for. */
         clock_gettime(CLOCK_MONOTONIC, &until);

@@ -5,6 +5,7 @@
 #include <linux/futex.h>
 #include <string.h>
 
+#include "clock.h"
 #include "commons_internal.h"
 
 #define NS_PER_MS 1000000u
@@ -69,7 +70,8 @@ static bool fill_in(struct ferry_commons *commons)
 
     return ferry_commons_write(commons, state, &entry->nonce[0], commons->nonce[0]) &&
            ferry_commons_write(commons, state, &entry->nonce[1], commons->nonce[1]) &&
-           ferry_commons_write(commons, state, &entry->lease, commons->lease_ms) &&
+           ferry_commons_write(commons, state, &entry->lease,
+                               ferry_lease_word(commons->generation, commons->lease_ms)) &&
            ferry_commons_write_mark(commons, 0);
 }
 
@@ -155,7 +157,7 @@ static uint64_t lease_of(const struct ferry_commons *commons,
     uint64_t lease = commons->lease_ms;
 
     if (state_of(state) == FERRY_ENTRY_LIVES)
-        lease = ferry_word(&entry->lease);
+        lease = ferry_word(&entry->lease) & UINT32_MAX;
     return ferry_commons_lease(lease);
 }
 
@@ -168,10 +170,16 @@ static uint64_t told_silence(uint64_t word, const struct ferry_commons_seen *see
     return (word & FERRY_SILENCE_MASK) * FERRY_SILENCE_MS;
 }
 
+static uint64_t clock_of(uint64_t now_ns)
+{
+    return now_ns ? now_ns : ferry_now_ns();
+}
+
 /* The silence of an owner, ms, as far as observers saw it: at least so long nothing moved. Each adds what it saw
  * itself to what was told when it began to look, and the greatest sum is told; so those who look at the same
  * time don't count twice, and many who look for a short time, one after another, come to an end. */
-static uint64_t sum_up(struct ferry_commons_entry *entry, struct ferry_commons_seen *seen)
+static uint64_t sum_up(struct ferry_commons_entry *entry, struct ferry_commons_seen *seen,
+                       uint64_t now_ns)
 {
     uint64_t word = ferry_word(&entry->silence);
     uint64_t told = told_silence(word, seen);
@@ -181,6 +189,7 @@ static uint64_t sum_up(struct ferry_commons_entry *entry, struct ferry_commons_s
     if (told > sum) {
         seen->before_ms = told;
         seen->silent_ns = 0;
+        seen->looked_ns = clock_of(now_ns);
         return told;
     }
     if (units > FERRY_SILENCE_MASK)
@@ -191,30 +200,33 @@ static uint64_t sum_up(struct ferry_commons_entry *entry, struct ferry_commons_s
     return sum;
 }
 
+/* The clock is read after what was told when a count begins, and before the beats later: so no pause between the
+ * two counts as silence, or twice. */
 static void judge(struct ferry_commons *commons, struct ferry_commons_entry *entry,
                   struct ferry_commons_seen *seen, uint64_t now_ns)
 {
-    uint64_t state = ferry_word(&entry->state), beats, lease, part, passed, sum;
+    uint64_t state = ferry_word(&entry->state), beats, lease, part, before, passed, sum;
     bool marked;
 
     if (is_free(state)) {
         seen->state = 0;
         return;
     }
+    before = clock_of(now_ns);
     beats = ferry_word(&entry->beats);
     marked = is_marked(entry, state);
     if (state != seen->state || beats != seen->beats || marked != seen->marked) {
-        *seen = (struct ferry_commons_seen){
-            .state = state, .beats = beats, .marked = marked, .looked_ns = now_ns};
+        *seen = (struct ferry_commons_seen){.state = state, .beats = beats, .marked = marked};
         seen->before_ms = told_silence(ferry_word(&entry->silence), seen);
+        seen->looked_ns = clock_of(now_ns);
         return;
     }
     lease = lease_of(commons, entry, state);
     part = lease / LOOKS_LEAST < LOOK_MS ? lease / LOOKS_LEAST : LOOK_MS;
-    passed = now_ns > seen->looked_ns ? now_ns - seen->looked_ns : 0;
-    seen->looked_ns = now_ns;
+    passed = before > seen->looked_ns ? before - seen->looked_ns : 0;
+    seen->looked_ns = before;
     seen->silent_ns += passed < part * NS_PER_MS ? passed : part * NS_PER_MS;
-    sum = sum_up(entry, seen);
+    sum = sum_up(entry, seen, now_ns);
     if (sum < (marked ? GRACE_MS : lease) || ferry_word(&entry->beats) != beats)
         return;
     ferry_word_swap(&entry->state, state,
