@@ -101,6 +101,12 @@ int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head 
     return 0;
 }
 
+int ferry_core_receive_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                               const void *payload)
+{
+    return ferry_core_receive(endpoint, head, payload);
+}
+
 void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why)
 {
     assert_false(endpoint->peer->lost);
