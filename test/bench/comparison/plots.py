@@ -1,8 +1,9 @@
 """Pictures of a comparison, as SVG, by matplotlib."""
 
 import os
+import statistics
 
-from comparison.show import interval, size
+from comparison.show import interval, pairs_of, size
 from comparison.results import rises
 
 COLOURS = {"ferry": "#0b6e4f", "mpich": "#c8553d", "openmpi": "#3d5a98", "ofi": "#b8860b"}
@@ -80,26 +81,24 @@ def over_ranks(results, test, entries):
     return draw
 
 
-def overheads(results, pairs):
-    """Bars: how much longer each application takes in two containers than in one."""
+def overheads(pairs):
+    """Bars for each label and its ratios: how much longer each application takes in two containers than in one."""
     def draw(axes):
-        named = [(label, values) for label, values in pairs if values]
-        for at, (label, values) in enumerate(named):
-            import statistics
+        for at, (label, values) in enumerate(pairs):
             middle = 100 * (statistics.median(values) - 1)
             bounds = interval(values) or (statistics.median(values),) * 2
             axes.barh(at, middle, color=colour(label.split(" ")[0]), alpha=0.8)
             axes.plot([100 * (each - 1) for each in bounds], [at, at], color="black", linewidth=1)
-        axes.set_yticks(range(len(named)), [label for label, _ in named], fontsize=7)
+        axes.set_yticks(range(len(pairs)), [label for label, _ in pairs], fontsize=7)
         axes.invert_yaxis()
         axes.axvline(0, color="black", linewidth=0.6)
         axes.set_title("overhead of two containers against one, %\n(bar: median; line: its 95 % interval)", fontsize=9)
         axes.tick_params(labelsize=7)
-        return bool(named)
+        return bool(pairs)
     return draw
 
 
-def draw_all(results, blocks, folder, pairs=()):
+def draw_all(results, blocks, folder):
     """Draws what there are figures for; returns the names of the files. Raises ImportError without matplotlib."""
     import matplotlib
     matplotlib.use("svg")
@@ -121,7 +120,6 @@ def draw_all(results, blocks, folder, pairs=()):
             add("%s-%s" % (scenario.name, work), "%s: %s, %d ranks" % (work, scenario.text, block.ranks),
                 [panel(test, block.entries) for test in tests if test != "rate"])
         if (scenario.name, work) == ("shared", "pair"):
-            best = {}
             # Between two containers, beside TCP and what there is without containers.
             chosen = [entry for entry in block.entries if entry.mpi == "ferry" or entry.place == "host"]
             add("two-containers", "Between two containers: Ferry, TCP, and without containers (host)",
@@ -130,6 +128,8 @@ def draw_all(results, blocks, folder, pairs=()):
     if entries:
         add("start", "MPI_Init and memory in one container",
             [over_ranks(results, test, entries) for test in ("init", "job", "memory")])
-    if any(values for _, values in pairs):
-        add("applications", "Applications in two containers against one", [overheads(results, pairs)])
+    pairs = [("%s %s" % (mpi, block.work.name), ratios) for block in blocks if block.scenario.name == "applications"
+             for mpi, ratios in pairs_of(results, block).items() if ratios]
+    if pairs:
+        add("applications", "Applications in two containers against one", [overheads(pairs)])
     return made

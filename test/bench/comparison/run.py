@@ -20,8 +20,8 @@ class SceneFailed(Exception):
 class Scene:
     """Containers or guests, in which jobs run (see test/bench/scene)."""
 
-    def __init__(self, root, work, kind, keep):
-        self.root, self.work, self.kind = root, work, kind
+    def __init__(self, root, work, kind, keep, precedence):
+        self.root, self.work, self.kind, self.precedence = root, work, kind, precedence
         self.group = "ferry-compare-%d" % os.getpid()
         self.keep = ":".join([root, work] + keep)
         self.process = None
@@ -31,11 +31,12 @@ class Scene:
         command = {"containers": [os.path.join(self.root, "test/containers/sandbox"), scene],
                    "guests": [scene, "--guests"],
                    "ivshmem": [scene, "--guests", "--ivshmem"]}[self.kind]
-        environment = dict(os.environ, SCENE_WORK=self.work, SCENE_GROUP=self.group, SANDBOX_KEEP=self.keep,
+        environment = dict(os.environ, SCENE_WORK=self.work, SCENE_GROUP=self.group,
+                           SCENE_PRECEDENCE="yes" if self.precedence else "no", SANDBOX_KEEP=self.keep,
                            TMPDIR=self.work, FERRY_REPORT="yes")
         self.log = open(os.path.join(self.work, "scene"), "w+")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log,
-                                        env=environment, start_new_session=True, text=True, bufsize=1)
+                                        env=environment, start_new_session=True, bufsize=0)
         # Guests may have to be fetched first.
         if self._answer(30 if self.kind == "containers" else 600) != "ready":
             self.end()
@@ -44,16 +45,22 @@ class Scene:
             raise SceneFailed(lines[-1] if lines else "it did not start")
 
     def _answer(self, seconds):
-        """A line from the scene; None where none came in time."""
-        ready, _, _ = select.select([self.process.stdout], [], [], seconds)
-        return self.process.stdout.readline().strip() if ready else None
+        """A line from the scene; None where none came in time, or it has ended."""
+        end, line = time.monotonic() + seconds, b""
+        while not line.endswith(b"\n"):
+            ready, _, _ = select.select([self.process.stdout], [], [], max(0, end - time.monotonic()))
+            more = os.read(self.process.stdout.fileno(), 100) if ready else b""
+            if not more:
+                return None
+            line += more
+        return line.decode().strip()
 
     def run(self, bound, line):
         """Runs a job; its exit status, None where the scene itself was lost."""
         if self.process is None:
             self.start()
         try:
-            self.process.stdin.write("%d %s\n" % (bound, shlex.join(line)))
+            self.process.stdin.write(("%d %s\n" % (bound, shlex.join(line))).encode())
         except BrokenPipeError:
             return None
         answer = self._answer(bound + 15)
@@ -92,7 +99,7 @@ class Scene:
             except (subprocess.TimeoutExpired, ProcessLookupError):
                 continue
         self.process = None
-        for group in glob.glob("/sys/fs/cgroup/%s" % self.group) + glob.glob("/sys/fs/cgroup/*/%s" % self.group):
+        for group in glob.glob("/sys/fs/cgroup/%s*" % self.group) + glob.glob("/sys/fs/cgroup/*/%s*" % self.group):
             for _ in range(50):
                 try:
                     os.rmdir(group)
@@ -166,28 +173,28 @@ def ways(err):
             yield re.sub(r"\d+\.\d+\.\d+\.\d+", "...", match.group(3))
 
 
-def job(scene, peers, block, entry, short):
+def job(peers, block, entry, short):
     """The words of a job for the scene."""
     peer, work = peers[entry.mpi], block.work
-    variables = ["%s=%s" % pair for pair in VARIANTS[entry.variant].items()]
+    variables = ["%s=%s" % pair for pair in VARIANTS[entry.variant].items()] + ["OPENBLAS_NUM_THREADS=1"]
     return [entry.place, str(block.ranks), peer.family, peer.mpiexec] + variables + [
         peer.program(work.program)] + list(work.short if short else work.full)
 
 
-def turn(scene, peers, results, block, entry, number, short):
-    """One job of one entry, and what came of it into the results."""
-    bound = block.scenario.bound + (block.ranks if block.work.name == "start" else 0)
-    begin = time.time()
-    status = scene.run(bound, job(scene, peers, block, entry, short))
-    spent = time.time() - begin
+def turn(scene, peers, results, block, entry, number, short, bound):
+    """One job of one entry, bounded in seconds, and what came of it into the results. Returns whether it hung."""
+    begin = time.monotonic()
+    status = scene.run(bound, job(peers, block, entry, short))
+    spent = time.monotonic() - begin
     err = scene.read("err")
     for figure in figures(scene.read("out")):
         results.figure(block, entry, number, *figure)
     if status == 0 and block.work.name == "start":
         results.figure(block, entry, number, "job", 0, spent, "s", False)
     results.way(block, entry, ways(err))
-    if status != 0:
-        results.failure(block, entry, number, outcome(status, bound, min(spent, scene.silent()), err))
-        # Nothing of it shall run beside the next.
-        scene.end()
-    return status == 0
+    if status == 0:
+        return False
+    results.failure(block, entry, number, outcome(status, bound, min(spent, scene.silent()), err))
+    # Nothing of it shall run beside the next.
+    scene.end()
+    return status in (None, 124, 137)

@@ -80,13 +80,49 @@ def figure(results, block, cell, entry):
 
 
 def compared(results, cell, mine, best):
-    """The median of the ratios, and whether their 95 % interval says that Ferry takes longer, less, or neither."""
+    """The median of the ratios, and what their 95 % interval says of it."""
     ratios = results.ratios(cell, mine, best)
     if not ratios:
         return None
     middle, bounds = statistics.median(ratios), interval(ratios)
-    sure = bounds and (bounds[0] > 1 or bounds[1] < 1)
-    return middle, sure
+    if bounds is None:
+        return middle, " (too few rounds to be sure)"
+    return middle, "" if bounds[0] > 1 or bounds[1] < 1 else " (within the spread)"
+
+
+# How much longer than in one container applications may take in two
+MAY_TAKE = {"hpl": 1.04}
+MAY_TAKE_OTHERS = 1.08
+
+
+def pairs_of(results, block):
+    """For each MPI the ratios of its pairs: the time in two containers by that in one."""
+    found = {}
+    for cell in results.cells(scenario=block.scenario.name, ranks=block.ranks, work=block.work.name):
+        for one in block.entries:
+            for two in block.entries:
+                if one.mpi == two.mpi and (one.place, two.place) == ("one", "shared"):
+                    found[one.mpi] = results.ratios(cell, two, one)
+    return found
+
+
+def settled(results, block):
+    """Whether enough pairs were run to say that the interval lies under the bound, or there is nothing to run."""
+    ratios = pairs_of(results, block).get("ferry")
+    bounds = interval(ratios) if ratios else None
+    return not ratios or (bounds and bounds[1] <= MAY_TAKE.get(block.work.name, MAY_TAKE_OTHERS))
+
+
+def overheads(results, block):
+    lines = []
+    for mpi, ratios in pairs_of(results, block).items():
+        if ratios:
+            bounds = interval(ratios)
+            lines.append("%s: two containers take %+.1f %% longer than one, the median of %d pairs%s" % (
+                mpi, 100 * (statistics.median(ratios) - 1), len(ratios),
+                "; its 95 %% interval is %+.1f to %+.1f %%" % tuple(100 * (each - 1) for each in bounds)
+                if bounds else ""))
+    return lines
 
 
 def judge(results, blocks):
@@ -102,6 +138,8 @@ def judge(results, blocks):
             lines += behind(results, block, "TCP between containers that share nothing", "apart", {"apart"})
         elif work == "start" and block.ranks == 64:
             lines += behind(results, block, "64 ranks started", "one", {"one"}, ("init",))
+        elif name == "applications":
+            lines += ["%s of %s" % (work, line) for line in overheads(results, block) if line.startswith("ferry")]
     return lines
 
 
@@ -121,7 +159,7 @@ def behind(results, block, what, place, places, tests=None):
             good += 1
         else:
             lines.append("    %-13s %8s  %.2f of %s's time%s" % (cell.test, size(cell.bytes) if cell.bytes else "", told[0],
-                                                          best.label, "" if told[1] else " (within the spread)"))
+                                                                      best.label, told[1]))
     if not count:
         return []
     return ["%s: ahead of the best peer, or equal, in %d of %d cells%s" %

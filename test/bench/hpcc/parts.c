@@ -23,7 +23,8 @@ static void write_input(int order, int rows, int columns)
         exit(1);
     }
     fprintf(file,
-            "HPL\n-\nHPL.out\n8\n1\n%d\n1\n96\n0\n1\n%d\n%d\n16.0\n1\n2\n1\n4\n1\n2\n1\n1\n1\n1\n1\n0\n2\n64\n0\n0\n1"
+            "HPL\n-\nHPL.out\n8\n1\n%d\n1\n96\n0\n1\n%d\n%d\n16."
+            "0\n1\n2\n1\n4\n1\n2\n1\n1\n1\n1\n1\n0\n2\n64\n0\n0\n1"
             "\n8\n-\n0\n1200\n0\n40\n",
             order, rows, columns);
     fclose(file);
@@ -72,7 +73,8 @@ int main(int argc, char **argv)
     if (rank == 0) {
         remove_input();
         if (wrong || params.Failure) {
-            fprintf(stderr, wrong ? "hpcc ORDER hpl|fft|randomaccess\n" : "hpcc: the result is wrong\n");
+            fprintf(stderr,
+                    wrong ? "hpcc ORDER hpl|fft|randomaccess\n" : "hpcc: the result is wrong\n");
             MPI_Abort(MPI_COMM_WORLD, 1);
         }
         if (!strcmp(part, "hpl"))

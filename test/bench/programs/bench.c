@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PARTS = 7 };
+enum { PARTS = 7, TRIES = 9 };
 
 int bench_rank, bench_ranks;
 size_t bench_from, bench_to, bench_factor = 4;
@@ -115,16 +115,20 @@ static double timed(bench_work_fn *work, size_t bytes, int count, bool lead)
 
 double bench_measure(bench_work_fn *work, size_t bytes, bool lead)
 {
-    double part[PARTS], once, left = seconds;
+    double part[PARTS], share = seconds / PARTS, left = seconds, once;
     int count = 1, parts = 0;
 
     timed(work, bytes, 1, lead);
     once = timed(work, bytes, 1, lead);
-    while (once * count < seconds / PARTS / 2 && count < 1 << 24) {
-        count *= 4;
+    /* The first times may be far from what it takes when it goes on: until so many really take that long. */
+    for (int tries = 0; tries < TRIES; tries++) {
+        double wanted = share / once + 1;
+
+        count = wanted < 8.0 * count ? (int) wanted : 8 * count;
         once = timed(work, bytes, count, lead);
+        if (once * count > share / 2)
+            break;
     }
-    count = (int) (seconds / PARTS / once) + 1;
     while (parts < PARTS && (parts == 0 || left > 0)) {
         part[parts] = timed(work, bytes, count, lead);
         left -= part[parts++] * count;

@@ -20,8 +20,7 @@ extern size_t bench_from, bench_to, bench_factor;
 void bench_begin(int argc, char **argv, size_t from, size_t to);
 
 /* The next of the sizes in turn; the last is bench_to or below. */
-#define BENCH_SIZES(bytes)                                                                         \
-    for (size_t bytes = bench_from; bytes <= bench_to; bytes *= bench_factor)
+#define BENCH_SIZES(bytes) for (size_t bytes = bench_from; bytes <= bench_to; bytes *= bench_factor)
 
 /* Memory that begins where a page does, and has been written to. Ends the job where there is none. */
 void *bench_memory(size_t bytes);

@@ -178,7 +178,8 @@ int main(int argc, char **argv)
     begin = MPI_Wtime() - begin;
     if (!(left < 1e-6))
         bench_fail("the iteration did not come to the solution");
-    bench_tell("iteration", sizeof(double) * (size_t) mine_columns, begin / SOLUTIONS / ITERATIONS * 1e6, "us");
+    bench_tell("iteration", sizeof(double) * (size_t) mine_columns,
+               begin / SOLUTIONS / ITERATIONS * 1e6, "us");
     MPI_Finalize();
     return 0;
 }

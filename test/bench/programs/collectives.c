@@ -46,7 +46,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < bench_to / sizeof(double); i++)
         ((double *) in)[i] = 0;
     bench_tell("barrier", 0, bench_measure(barrier, 0, false) * 1e6, "us");
-    BENCH_SIZES (bytes) {
+    BENCH_SIZES(bytes)
+    {
         bench_tell("bcast", bytes, bench_measure(bcast, bytes, false) * 1e6, "us");
         bench_tell("allreduce", bytes, bench_measure(allreduce, bytes, false) * 1e6, "us");
         bench_tell("allgather", bytes, bench_measure(allgather, bytes, false) * 1e6, "us");

@@ -32,8 +32,8 @@ int main(int argc, char **argv)
         bench_fail("this takes two ranks");
     from = bench_memory(bench_to * COLUMNS);
     to = bench_memory(bench_to * COLUMNS);
-    BENCH_SIZES (bytes)
-        bench_tell("column", bytes, bench_measure(column, bytes, true) / 2 * 1e6, "us");
+    BENCH_SIZES(bytes)
+    bench_tell("column", bytes, bench_measure(column, bytes, true) / 2 * 1e6, "us");
     MPI_Finalize();
     return 0;
 }

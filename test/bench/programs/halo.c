@@ -10,7 +10,7 @@
 enum { SIDE = 768, STEPS = 400, NORTH, SOUTH, WEST, EAST };
 
 static int rows, columns, wide; /* of this rank, without the halo; what lies from row to row */
-static int beside[4];             /* the neighbours, MPI_PROC_NULL at the rim */
+static int beside[4];           /* the neighbours, MPI_PROC_NULL at the rim */
 static MPI_Comm grid;
 static MPI_Datatype column;
 
@@ -37,7 +37,8 @@ static void exchange(double *cells)
 static void step(double *from, double *to)
 {
     for (int row = 1; row <= rows; row++) {
-        const double *up = at(from, row - 1, 0), *here = at(from, row, 0), *down = at(from, row + 1, 0);
+        const double *up = at(from, row - 1, 0), *here = at(from, row, 0),
+                     *down = at(from, row + 1, 0);
         double *out = at(to, row, 0);
 
         for (int col = 1; col <= columns; col++)

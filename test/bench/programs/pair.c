@@ -72,7 +72,8 @@ int main(int argc, char **argv)
         bench_fail("this takes two ranks");
     out = bench_memory(bench_to);
     in = bench_memory(bench_to);
-    BENCH_SIZES (bytes) {
+    BENCH_SIZES(bytes)
+    {
         double each;
 
         bench_tell("latency", bytes, bench_measure(latency, bytes, true) / 2 * 1e6, "us");

@@ -95,7 +95,8 @@ static void check(int have)
     MPI_Allreduce(mine, sum, 2, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
     MPI_Allreduce(&before, &after, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD);
     MPI_Exscan(&most, &previous, 1, MPI_INT, MPI_MAX, MPI_COMM_WORLD);
-    if (sum[0] != (int64_t) KEYS * bench_ranks || sum[1] != after || (bench_rank && least < previous))
+    if (sum[0] != (int64_t) KEYS * bench_ranks || sum[1] != after ||
+        (bench_rank && least < previous))
         bench_fail("the keys are not in order, or not those that there were");
 }
 
