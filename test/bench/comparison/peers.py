@@ -93,16 +93,19 @@ def compile_programs(root, peer, names, folder, build_hpcc):
     os.makedirs(peer.programs, exist_ok=True)
     source = os.path.join(root, "test/bench/programs")
     util = os.path.join(root, "src/util")
-    common = [os.path.join(source, "bench.c")] + [os.path.join(util, each) for each in ("load.c", "peek.c")]
+    tools = os.path.join(root, "src/tools")
+    common = [os.path.join(util, each) for each in ("load.c", "peek.c")]
 
     def build(name):
         if name == "hpcc":
             return subprocess.run([os.path.join(root, "test/bench/hpcc/build"), peer.mpicc, peer.program(name)] +
                                   ([] if build_hpcc else ["--no-build"]),
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        own = os.path.join(source, name + ".c")
+        own = [os.path.join(source, name + ".c"), os.path.join(source, "bench.c")]
+        if name == "limit":
+            own = [os.path.join(tools, each) for each in ("ferry_bench_mpi.c", "ferry_bench_common.c")]
         return subprocess.run([peer.mpicc, "-O2", "-std=gnu11", "-w", "-I" + source, "-I" + util, "-o", peer.program(name),
-                               own] + common + ["-lm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                              ] + own + common + ["-lm"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for name, done in zip(names, pool.map(build, names)):

@@ -39,7 +39,7 @@ class Scenario:
     ranks: int = 2
     kind: str = "containers"  # or guests, ivshmem
     bound: int = 30  # seconds for one job
-    native: tuple = field(default=())  # entries for the work "pair" alone
+    native: tuple = field(default=())  # entries for the works "pair" or "start" alone, beside the others
 
 
 PEERS = "PEERS"
@@ -50,6 +50,9 @@ WORKS = {
     work.name: work
     for work in (
         Work("pair", "pair", ("--time=8",), ("--time=5", "--factor=64"), weight=2),
+        # Beside what two processors can do (see src/tools/ferry_bench_common.h)
+        Work("limit", "limit", tuple("--csv --name limit --rounds 1 --time 30 --latency 8,1K,64K --bandwidth 1M,4M --rate 8".split()),
+             tuple("--csv --name limit --rounds 1 --time 15 --latency 8,1K,64K --bandwidth 4M --rate 8".split()), weight=1.5),
         Work("collectives", "collectives", ("--time=8",), ("--time=5", "--factor=16"), weight=2),
         Work("onesided", "onesided", ("--time=8",), ("--time=5", "--factor=64")),
         Work("datatypes", "datatypes", ("--time=8",), ("--time=5",)),
@@ -68,8 +71,8 @@ SCENARIOS = {
     scenario.name: scenario
     for scenario in (
         Scenario("one", "in one container (Ferry between two beside it)",
-                 ("pair", "collectives", "onesided", "datatypes", "start"),
-                 (("ferry", "one"), ("ferry", "shared"), (PEERS, "one"))),
+                 ("pair", "limit", "collectives", "onesided", "datatypes", "start"),
+                 (("ferry", "one"), ("ferry", "shared"), (PEERS, "one")), native=((PEERS, "host"),)),
         Scenario("shared", "two containers that share one directory and nothing else",
                  ("pair", "collectives", "onesided", "datatypes"),
                  (("ferry", "shared"), ("ferry", "shared", "tcp"), (PEERS, "shared")),
@@ -132,10 +135,10 @@ def blocks_of(scenarios, works, peers, short):
     for scenario in scenarios:
         for name in scenario.works:
             work = WORKS[name]
-            if name not in works or (short and name == "start"):
+            if name not in works or (short and name in ("limit", "start") and len(works) > 1):
                 continue
             entries = entries_of(scenario.entries, peers)
-            if name == "pair":
+            if name == "start" or (name == "pair" and scenario.name == "shared"):
                 entries += entries_of(scenario.native, peers)
             for ranks in work.ranks or (scenario.ranks,):
                 blocks.append(Block(scenario, work, ranks, entries))

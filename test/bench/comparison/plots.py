@@ -70,7 +70,7 @@ def over_ranks(results, test, entries):
             if cells:
                 axes.plot([cell.ranks for cell in cells], [results.median(cell, entry) for cell in cells], marker="o",
                           markersize=3.5, linewidth=1.2, color=colour(entry.mpi), label=entry.label,
-                          linestyle="--" if entry.place == "shared" else "-")
+                          linestyle={"shared": "--", "host": ":"}.get(entry.place, "-"))
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter(lambda x, _: "%d" % x)
         axes.set_ylim(bottom=0)

@@ -22,7 +22,7 @@ class Scene:
 
     def __init__(self, root, work, kind, keep, precedence):
         self.root, self.work, self.kind, self.precedence = root, work, kind, precedence
-        self.group = "ferry-compare-%d" % os.getpid()
+        self.group = "ferry-compare-%d-quota" % os.getpid()
         self.keep = ":".join([root, work] + keep)
         self.process = None
 
@@ -99,7 +99,7 @@ class Scene:
             except (subprocess.TimeoutExpired, ProcessLookupError):
                 continue
         self.process = None
-        for group in glob.glob("/sys/fs/cgroup/%s*" % self.group) + glob.glob("/sys/fs/cgroup/*/%s*" % self.group):
+        for group in glob.glob("/sys/fs/cgroup/%s" % self.group) + glob.glob("/sys/fs/cgroup/*/%s" % self.group):
             for _ in range(50):
                 try:
                     os.rmdir(group)
@@ -163,6 +163,14 @@ def figures(out):
                 yield part[0], int(part[1]), float(part[2]), part[3], part[4] == "1"
             except ValueError:
                 continue
+        elif len(part) == 10 and part[0] == "limit":
+            # Of ferry_bench_mpi, which measures beside each figure what the machine can do
+            test, size, value, unit, limit, spoiled = part[3], int(part[4]), float(part[5]), part[6], float(part[7]), part[9]
+            yield test, size, value, unit, spoiled == "yes"
+            if limit and size < 4096:
+                yield test + " above a cache line's", size, 1000 * (value - limit), "ns", spoiled == "yes"
+            elif limit:
+                yield test + " of a memcpy", size, limit, unit, spoiled == "yes"
 
 
 def ways(err):

@@ -137,7 +137,7 @@ def judge(results, blocks):
         elif (name, work) == ("apart", "pair"):
             lines += behind(results, block, "TCP between containers that share nothing", "apart", {"apart"})
         elif work == "start" and block.ranks == 64:
-            lines += behind(results, block, "64 ranks started", "one", {"one"}, ("init",))
+            lines += behind(results, block, "64 ranks started", "one", {"one", "host"}, ("init",))
         elif name == "applications":
             lines += ["%s of %s" % (work, line) for line in overheads(results, block) if line.startswith("ferry")]
     return lines

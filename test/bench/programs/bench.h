@@ -29,7 +29,7 @@ void *bench_memory(size_t bytes);
 typedef void bench_work_fn(size_t bytes, int count);
 
 /* Seconds that it takes once, of rank 0 (lead) or of the slowest: the median of some turns that fill the time. It is
- * done at least three times, first to warm up. All ranks call this together and get the same. */
+ * done at least three times, and first for three times as long to warm up. All ranks call this together and get the same. */
 double bench_measure(bench_work_fn *work, size_t bytes, bool lead);
 
 /* Whether stolen time spoiled what was measured since this was last called. */
