@@ -1,0 +1,1 @@
+"""What test/bench/compare is made of."""
