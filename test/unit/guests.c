@@ -115,7 +115,8 @@ static void talk_until_lost(struct job *job)
         job_recv(job, i, 0, in, length, &r);
         memset(&s, 0, sizeof(s));
         s.request.done = job_done;
-        if (ferry_send(job->peers[!job->rank], i, out, length, 0, &s.request) < 0)
+        s.done = ferry_send(job->peers[!job->rank], i, out, length, 0, &s.request);
+        if (s.done < 0)
             break;
         while (!r.done && !job->lost)
             ferry_progress(job->context);
@@ -124,7 +125,7 @@ static void talk_until_lost(struct job *job)
             ferry_await(job->context);
         if (i == 30 && job->rank == 1)
             atomic_store(&job->board->word, 1);
-        while (!s.done && !job->lost && length == LONG)
+        while (!s.done && !job->lost)
             ferry_progress(job->context);
     }
     ferry_close(job->context);

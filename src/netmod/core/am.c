@@ -148,7 +148,7 @@ int ferry_on_am_rts(struct ferry_endpoint *endpoint, const struct ferry_head *he
     memcpy(&rts, payload, sizeof(rts));
     handler = unpack(context, head->word, (const uint8_t *) payload + sizeof(rts),
                      head->length - sizeof(rts), header, &header_length);
-    if (!handler)
+    if (!handler || (head->length > sizeof(rts) + header_length && !endpoint->ops->read))
         return -EPROTO;
     message = ferry_offer_new(endpoint, 0, &rts,
                               (const uint8_t *) payload + sizeof(rts) + header_length,

@@ -121,7 +121,7 @@ struct ferry_message *ferry_offer_new(struct ferry_endpoint *endpoint, uint64_t 
 {
     struct ferry_message *message;
 
-    if (descriptor_length > FERRY_DESCRIPTOR_MAX)
+    if (descriptor_length > (endpoint->ops->read ? FERRY_DESCRIPTOR_MAX : 0))
         return NULL;
     message = malloc(sizeof(*message) + descriptor_length);
     if (!message)
@@ -507,7 +507,8 @@ int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
     struct ferry_rts rts;
     int result;
 
-    if (head->length < sizeof(rts) || head->length > sizeof(rts) + sizeof(descriptor))
+    if (head->length < sizeof(rts) ||
+        head->length > sizeof(rts) + (endpoint->ops->read ? sizeof(descriptor) : 0))
         return -EPROTO;
     memcpy(&rts, payload, sizeof(rts));
     memcpy(descriptor, (const uint8_t *) payload + sizeof(rts), head->length - sizeof(rts));
