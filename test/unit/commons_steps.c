@@ -74,6 +74,18 @@ static void run_body(void)
     actors[now].done = true;
 }
 
+static void prepare(unsigned i)
+{
+    ucontext_t *context = &actors[i].context;
+
+    actors[i].done = false;
+    getcontext(context);
+    context->uc_stack.ss_sp = actors[i].stack;
+    context->uc_stack.ss_size = STACK;
+    context->uc_link = &scheduler;
+    makecontext(context, run_body, 0);
+}
+
 /* One run. Without a switch in the plan an actor goes on until it is done. */
 static void run_plan(unsigned planned)
 {
@@ -82,14 +94,8 @@ static void run_plan(unsigned planned)
     now = 0;
     steps = 0;
     switches = planned;
-    for (unsigned i = 0; i < count; i++) {
-        actors[i].done = false;
-        getcontext(&actors[i].context);
-        actors[i].context.uc_stack.ss_sp = actors[i].stack;
-        actors[i].context.uc_stack.ss_size = STACK;
-        actors[i].context.uc_link = &scheduler;
-        makecontext(&actors[i].context, run_body, 0);
-    }
+    for (unsigned i = 0; i < count; i++)
+        prepare(i);
     for (;;) {
         if (next < planned && plan[next].at == steps)
             now = plan[next++].to;
