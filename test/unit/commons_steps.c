@@ -74,7 +74,7 @@ static void run_body(void)
     actors[now].done = true;
 }
 
-static void prepare(unsigned i)
+static void set_up_actor(unsigned i)
 {
     ucontext_t *context = &actors[i].context;
 
@@ -95,7 +95,7 @@ static void run_plan(unsigned planned)
     steps = 0;
     switches = planned;
     for (unsigned i = 0; i < count; i++)
-        prepare(i);
+        set_up_actor(i);
     for (;;) {
         if (next < planned && plan[next].at == steps)
             now = plan[next++].to;
