@@ -72,7 +72,7 @@ static void destroy(struct ferry_verbs_endpoint *endpoint)
     endpoint->acknowledging = false;
 }
 
-/* Makes queue pairs for these lanes; the first is needed, others are welcome. Errors: negative errno. */
+/* Makes a queue pair for each of these lanes, or none. Errors: negative errno. */
 static int make(struct ferry_verbs_endpoint *endpoint, const struct ferry_lane *lanes,
                 unsigned count)
 {
