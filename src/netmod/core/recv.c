@@ -46,6 +46,16 @@ static inline int arrived(struct ferry_endpoint *endpoint)
     return likely(!endpoint->ops->intact || endpoint->ops->intact(endpoint)) ? 0 : -EIO;
 }
 
+/* A message was stored; one so long an adapter could have put there. */
+static inline void note_copied(struct ferry_endpoint *endpoint, ferry_request_t *request,
+                               size_t length)
+{
+    struct ferry_recv_op *op = recv_op(request);
+
+    if (unlikely(length > endpoint->eager_max) && endpoint->ops->copied && !request->stream)
+        endpoint->ops->copied(endpoint, op->buffer, length < op->room ? length : op->room);
+}
+
 static inline void set_results(ferry_request_t *request, int status, uint64_t match, size_t length,
                                ferry_peer_t *peer)
 {
@@ -278,6 +288,8 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
     switch (message->kind) {
     case FERRY_MSG_WHOLE:
         store(request, 0, message->data, message->length);
+        if (message->peer->endpoint)
+            note_copied(message->peer->endpoint, request, message->length);
         set_results(request, 0, message->link.match, message->length, message->peer);
         answer_sync(message);
         message_free(message);
@@ -411,6 +423,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     request = take_posted(context, head->word);
     if (likely(request != NULL)) {
         store(request, 0, data, length);
+        note_copied(endpoint, request, length);
         error = arrived(endpoint);
         set_results(request, error, head->word, length, endpoint->peer);
         if (unlikely(sender && !error))
@@ -456,6 +469,7 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
         return 0;
     }
     answer_sync(message);
+    note_copied(endpoint, message->request, message->length);
     complete(message->request, 0);
     message_free(message);
     return 0;
@@ -546,8 +560,10 @@ int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head
     if (unlikely(error))
         return error;
     op->got += head->length;
-    if (op->got == op->want)
+    if (op->got == op->want) {
+        note_copied(endpoint, ferry_request_of(op), op->want);
         complete(ferry_request_of(op), 0);
+    }
     return 0;
 }
 

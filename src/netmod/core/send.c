@@ -34,6 +34,21 @@ static inline struct ferry_payload payload_of(const struct ferry_send_op *op, si
                                   .length = length};
 }
 
+void ferry_core_fill(void *to_, const struct ferry_payload *payload)
+{
+    uint8_t *to = to_;
+
+    if (payload->lead_length)
+        memcpy(to, payload->lead, payload->lead_length);
+    to += payload->lead_length;
+    if (!payload->length)
+        return;
+    if (payload->stream)
+        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
+    else
+        memcpy(to, (const uint8_t *) payload->data + payload->offset, payload->length);
+}
+
 static int push_pieces(struct ferry_endpoint *endpoint, struct ferry_pending *pending);
 
 /* A message of one packet. */
@@ -137,15 +152,29 @@ static int push_stream(struct ferry_endpoint *endpoint, struct ferry_pending *pe
     return 1;
 }
 
+static void expose(struct ferry_send_op *op)
+{
+    if (!op->exposed && op->endpoint->ops->expose && !ferry_request_of(op)->stream)
+        op->exposed = op->endpoint->ops->expose(op->endpoint, op->buffer, op->length);
+}
+
 int ferry_offer_init(struct ferry_send_op *op)
 {
     op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_SEND, op);
     op->pending.push = push_offer;
     if (!op->handle)
         return -ENOMEM;
-    if (op->endpoint->ops->expose && !ferry_request_of(op)->stream)
-        op->exposed = op->endpoint->ops->expose(op->endpoint, op->buffer, op->length);
+    expose(op);
     return 0;
+}
+
+/* Whether to offer a message that is too long to be sent in any case. Exposes it, then, where that can be. */
+static bool is_offered(struct ferry_send_op *op)
+{
+    if (op->endpoint->held || op->length > op->endpoint->copied_max)
+        return true;
+    expose(op);
+    return op->exposed != NULL;
 }
 
 int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t length)
@@ -154,8 +183,8 @@ int ferry_send_small(ferry_peer_t *peer, uint64_t match, const void *buffer, siz
     int error;
 
     if (unlikely(!endpoint || endpoint->core.first || length > endpoint->chunk ||
-                 !endpoint->ops->send_eager || endpoint->core.lost ||
-                 (endpoint->held && length > FERRY_TINY)))
+                 length > endpoint->eager_max || !endpoint->ops->send_eager ||
+                 endpoint->core.lost || (endpoint->held && length > FERRY_TINY)))
         return -EAGAIN;
     ferry_acts(peer->context);
     error = endpoint->ops->send_eager(endpoint, match, buffer, (uint32_t) length);
@@ -182,9 +211,12 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
                                  .word = match,
                                  .type = FERRY_PKT_RTS};
     request->status = 0;
-    if (length > endpoint->eager_max || (endpoint->held && length > FERRY_TINY)) {
-        if (ferry_offer_init(op))
+    if ((length > endpoint->eager_max && is_offered(op)) ||
+        (endpoint->held && length > FERRY_TINY)) {
+        if (ferry_offer_init(op)) {
+            withdraw(op);
             return -ENOMEM;
+        }
     } else {
         if (sync) {
             op->handle = ferry_handle_make(peer->context, FERRY_HANDLE_SEND, op);

@@ -116,6 +116,10 @@ struct ferry_transport_ops {
     size_t (*describe_exposed)(struct ferry_endpoint *endpoint, void *exposed, void *descriptor);
     void (*withdraw)(struct ferry_endpoint *endpoint, void *exposed);
 
+    /* So many bytes, longer than eager_max, were copied from the peer's message to where its adapter could have put
+     * them: the next time may be another. Optional. */
+    void (*copied)(struct ferry_endpoint *endpoint, const void *to, size_t length);
+
     /* Begins to read what the peer exposed; ferry_core_read_done(op, ...) follows, in progress.
      * Errors: -ENOTSUP it can't be read so, or copying is cheaper. */
     int (*read)(struct ferry_endpoint *endpoint, const void *descriptor, size_t descriptor_length,
@@ -193,7 +197,8 @@ struct ferry_endpoint {
     ferry_peer_t *peer;
     uint32_t packet_max; /* bytes of payload, at most FERRY_PAYLOAD_MAX; may change */
     uint32_t chunk;      /* bytes of payload that suit pipelined streaming best */
-    size_t eager_max;    /* up to this many bytes a message is sent without asking */
+    size_t eager_max;    /* up to this many bytes a message is sent without asking; */
+    size_t copied_max;   /* and up to this many where it could be exposed and is not */
     bool held;           /* the peer asks for offers, see hold() */
     size_t fetch_min;    /* from here on fetch() may be used; SIZE_MAX: never */
     bool fetch_always;   /* also when the peer could stream */
@@ -223,6 +228,9 @@ int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head 
 /* The same for an endpoint upon which another may be raised. */
 int ferry_core_receive_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                                const void *payload);
+
+/* Copies a payload to where the packet is made: lead_length + length bytes. */
+void ferry_core_fill(void *to, const struct ferry_payload *payload);
 
 /* What read() began has ended: with error, the message is taken in another way. */
 void ferry_core_read_done(void *op, int error);

@@ -22,19 +22,10 @@ void ferry_fabric_fill(uint8_t *bytes, const struct ferry_head *head, uint32_t s
                        const struct ferry_payload *payload)
 {
     struct ferry_head numbered = *head;
-    uint8_t *to = bytes + sizeof(numbered);
 
     numbered.seq = seq;
     memcpy(bytes, &numbered, sizeof(numbered));
-    if (payload->lead_length)
-        memcpy(to, payload->lead, payload->lead_length);
-    to += payload->lead_length;
-    if (!payload->length)
-        return;
-    if (payload->stream)
-        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
-    else
-        memcpy(to, (const uint8_t *) payload->data + payload->offset, payload->length);
+    ferry_core_fill(bytes + sizeof(numbered), payload);
 }
 
 struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint)

@@ -35,6 +35,9 @@ static void on_request(struct ferry_verbs_rail *rail, const struct ibv_wc *done)
     case FERRY_VERBS_READ:
         ferry_verbs_read_part(rail, (uint32_t) (done->wr_id >> FERRY_VERBS_ID_READ), works);
         break;
+    case FERRY_VERBS_FETCH:
+        ferry_verbs_fetched(rail, (uint32_t) (done->wr_id >> FERRY_VERBS_ID_READ), works);
+        break;
     case FERRY_VERBS_PROBE:
         ferry_verbs_probed(rail, works);
         return;
@@ -44,6 +47,8 @@ static void on_request(struct ferry_verbs_rail *rail, const struct ibv_wc *done)
     if (!works) {
         rail->device->check = true;
         ferry_verbs_fail(endpoint, ibv_wc_status_str(done->status));
+    } else if (endpoint->inbox) {
+        ferry_verbs_fetch_on(endpoint); /* there is room for one more request */
     }
 }
 

@@ -120,6 +120,8 @@ bool ferry_verbs_open_device(struct ferry_verbs_device *device)
                      : ferry_verbs_add_slots(device, FERRY_VERBS_FIRST_SLOTS);
     if (!error)
         error = ferry_verbs_open_regions(device);
+    if (!error)
+        ferry_verbs_open_places(device);
     if (error) {
         ferry_verbs_say_unusable(device, error);
         ferry_verbs_close_device(device);
@@ -168,6 +170,7 @@ void ferry_verbs_close_device(struct ferry_verbs_device *device)
 {
     device->usable = device->armed = device->late = false;
     ferry_verbs_close_regions(device);
+    ferry_verbs_forget_places(device);
     ferry_verbs_forget_slabs(device);
     if (device->srq)
         ibv_destroy_srq(device->srq);

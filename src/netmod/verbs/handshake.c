@@ -53,8 +53,11 @@ static void enter(struct ferry_verbs_endpoint *endpoint, enum ferry_verbs_state 
               endpoint->generation, names[state]);
     endpoint->state = state;
     base->way = up ? base->ops : lower->ops;
-    base->chunk = up ? FERRY_VERBS_PACKET : lower->chunk;
+    base->chunk = !up                      ? lower->chunk
+                  : endpoint->long_packets ? FERRY_VERBS_LONG
+                                           : FERRY_VERBS_PACKET;
     base->eager_max = up && least < lower->eager_max ? least : lower->eager_max;
+    base->copied_max = lower->eager_max;
 }
 
 static void destroy(struct ferry_verbs_endpoint *endpoint)
@@ -62,7 +65,7 @@ static void destroy(struct ferry_verbs_endpoint *endpoint)
     for (uint32_t i = 0; i < endpoint->rail_count; i++)
         ferry_verbs_rail_destroy(&endpoint->rails[i]);
     if (endpoint->rail_count) {
-        ferry_verbs_drop_early(endpoint);
+        ferry_verbs_drop_inbox(endpoint);
         ferry_verbs_remove_peer(endpoint->rails[0].device);
     }
     if (endpoint->own)
@@ -72,7 +75,7 @@ static void destroy(struct ferry_verbs_endpoint *endpoint)
     endpoint->acknowledging = false;
 }
 
-/* Makes a queue pair for each of these lanes, or none. Errors: negative errno. */
+/* Makes a queue pair for each of these lanes, as far as needed, or none. Errors: negative errno. */
 static int make(struct ferry_verbs_endpoint *endpoint, const struct ferry_lane *lanes,
                 unsigned count)
 {
@@ -92,6 +95,9 @@ static int make(struct ferry_verbs_endpoint *endpoint, const struct ferry_lane *
         error = ferry_verbs_rail_make(&endpoint->rails[endpoint->rail_count], endpoint,
                                       verbs->places[lanes[i].own], &lanes[i]);
         endpoint->rail_count += !error;
+        /* It makes do without one beyond the first; the follower has to make what it is offered. */
+        if (error && i > 0 && endpoint->leads)
+            error = 0;
     }
     if (!endpoint->own)
         error = -ENOMEM;
@@ -136,6 +142,7 @@ static bool read_offer(struct ferry_verbs_offer *offer, const void *payload, siz
 
 static int connect_all(struct ferry_verbs_endpoint *endpoint, const struct ferry_verbs_offer *offer)
 {
+    endpoint->long_packets = offer->ends[0].long_packets && endpoint->rails[0].device->out.mr;
     for (uint32_t i = 0; i < endpoint->rail_count; i++) {
         int error = ferry_verbs_rail_connect(&endpoint->rails[i], &offer->ends[i]);
 

@@ -30,8 +30,8 @@ struct ferry_verbs_end {
     uint8_t own_pkey, other_pkey; /* likewise */
     uint8_t mtu;
     uint8_t global;
-    uint8_t reads; /* that it answers at once */
-    uint8_t reserved[1];
+    uint8_t reads;        /* that it answers at once */
+    uint8_t long_packets; /* it reads packets that are too long for a slot */
 };
 
 struct ferry_verbs_offer {

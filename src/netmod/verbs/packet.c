@@ -14,21 +14,6 @@
 
 /* ---- Sending ---- */
 
-static void fill(uint8_t *to, const struct ferry_head *head, const struct ferry_payload *payload)
-{
-    memcpy(to, head, sizeof(*head));
-    to += sizeof(*head);
-    if (payload->lead_length)
-        memcpy(to, payload->lead, payload->lead_length);
-    to += payload->lead_length;
-    if (!payload->length)
-        return;
-    if (payload->stream)
-        payload->stream->pack((void *) payload->data, payload->offset, to, payload->length);
-    else
-        memcpy(to, (const uint8_t *) payload->data + payload->offset, payload->length);
-}
-
 static void write_lead(struct ferry_verbs_endpoint *endpoint, uint8_t *to)
 {
     struct ferry_verbs_lead lead = {.acknowledged = endpoint->got};
@@ -50,7 +35,7 @@ static int post(struct ferry_verbs_rail *rail, const void *bytes, uint32_t lengt
     return ferry_verbs_rail_post(rail, &request, kind, tell);
 }
 
-/* The place where the next packet is written, or NULL: not now. */
+/* The slot in which the next packet is written, or NULL: not now. */
 static struct ferry_verbs_slot *next_slot(struct ferry_verbs_endpoint *endpoint)
 {
     if (endpoint->sent - endpoint->acknowledged >= FERRY_VERBS_WINDOW || endpoint->failed ||
@@ -72,11 +57,43 @@ static void send_slot(struct ferry_verbs_endpoint *endpoint, struct ferry_verbs_
     ferry_core_has_called(endpoint->base.transport->context);
 }
 
+/* Writes a packet, with its payload where it is short, else with where that is put for the peer to read it.
+ * Errors: -EAGAIN: there is no place for that, packets are short for now. */
+static int write_packet(struct ferry_verbs_endpoint *endpoint, struct ferry_verbs_slot *slot,
+                        const struct ferry_head *head, const struct ferry_payload *payload)
+{
+    struct ferry_verbs_places *out = &endpoint->rails[0].device->out;
+    struct ferry_head numbered = *head;
+    uint8_t *at = slot->bytes + sizeof(struct ferry_verbs_lead);
+    struct ferry_verbs_reference reference = {0};
+
+    numbered.seq = endpoint->sent + 1;
+    memcpy(at, &numbered, sizeof(numbered));
+    at += sizeof(numbered);
+    if (head->length <= FERRY_VERBS_PACKET) {
+        ferry_core_fill(at, payload);
+        slot->length = (uint32_t) (FERRY_VERBS_BEFORE + head->length);
+        if (endpoint->long_packets && out->free)
+            endpoint->base.chunk = FERRY_VERBS_LONG;
+        return 0;
+    }
+    slot->place = ferry_verbs_take_place(out);
+    if (!slot->place) {
+        endpoint->base.chunk = FERRY_VERBS_PACKET;
+        return -EAGAIN;
+    }
+    ferry_core_fill(slot->place->bytes, payload);
+    reference.address = (uintptr_t) slot->place->bytes;
+    reference.key = out->mr->rkey;
+    memcpy(at, &reference, sizeof(reference));
+    slot->length = (uint32_t) (FERRY_VERBS_BEFORE + sizeof(reference));
+    return 0;
+}
+
 int ferry_verbs_send(struct ferry_endpoint *base, const struct ferry_head *head,
                      const struct ferry_payload *payload)
 {
     struct ferry_verbs_endpoint *endpoint = ferry_verbs_endpoint_of(base);
-    struct ferry_head numbered = *head;
     struct ferry_verbs_slot *slot;
 
     if (!endpoint->sends_up) {
@@ -87,9 +104,10 @@ int ferry_verbs_send(struct ferry_endpoint *base, const struct ferry_head *head,
     slot = next_slot(endpoint);
     if (!slot)
         return -EAGAIN;
-    numbered.seq = endpoint->sent + 1;
-    fill(slot->bytes + sizeof(struct ferry_verbs_lead), &numbered, payload);
-    slot->length = (uint32_t) (FERRY_VERBS_BEFORE + head->length);
+    if (write_packet(endpoint, slot, head, payload)) {
+        ferry_verbs_give_slot(endpoint->rails[0].device, slot);
+        return -EAGAIN;
+    }
     send_slot(endpoint, slot);
     return 0;
 }
@@ -105,13 +123,22 @@ int ferry_verbs_send_eager(struct ferry_endpoint *base, uint64_t match, const vo
 
 /* ---- Acknowledging ---- */
 
+/* The peer has it. */
+static void let_go(struct ferry_verbs_device *device, struct ferry_verbs_slot *slot)
+{
+    if (slot->place)
+        ferry_verbs_give_place(&device->out, slot->place);
+    slot->place = NULL;
+    ferry_verbs_give_slot(device, slot);
+}
+
 int ferry_verbs_acknowledge(struct ferry_verbs_endpoint *endpoint, uint32_t acknowledged)
 {
     if (acknowledged - endpoint->acknowledged > endpoint->sent - endpoint->acknowledged)
         return -EPROTO;
     while (endpoint->acknowledged != acknowledged)
-        ferry_verbs_give_slot(endpoint->rails[0].device,
-                              endpoint->kept[endpoint->acknowledged++ % FERRY_VERBS_WINDOW]);
+        let_go(endpoint->rails[0].device,
+               endpoint->kept[endpoint->acknowledged++ % FERRY_VERBS_WINDOW]);
     return 0;
 }
 
@@ -130,14 +157,13 @@ void ferry_verbs_owe(struct ferry_verbs_endpoint *endpoint)
 static void say_acknowledged(struct ferry_verbs_endpoint *endpoint)
 {
     struct ferry_head head = {.type = FERRY_PKT_TRANSPORT};
-    struct ferry_payload nothing = {0};
     struct ferry_verbs_slot *slot;
 
     if (endpoint->acknowledging || endpoint->state != FERRY_VERBS_UP || endpoint->failed)
         return;
     slot = endpoint->own;
     write_lead(endpoint, slot->bytes);
-    fill(slot->bytes + sizeof(struct ferry_verbs_lead), &head, &nothing);
+    memcpy(slot->bytes + sizeof(struct ferry_verbs_lead), &head, sizeof(head));
     endpoint->acknowledging = !post(&endpoint->rails[0], slot->bytes, FERRY_VERBS_BEFORE,
                                     slot->slab->mr->lkey, FERRY_VERBS_ACKNOWLEDGE, true);
     if (!endpoint->acknowledging)
@@ -164,99 +190,6 @@ void ferry_verbs_nudge(struct ferry_verbs_endpoint *endpoint)
         say_acknowledged(endpoint);
 }
 
-/* ---- Receiving ---- */
-
-static void keep_early(struct ferry_verbs_endpoint *endpoint, struct ferry_verbs_slot *slot,
-                       uint32_t length)
-{
-    slot->length = length;
-    slot->next = NULL;
-    if (endpoint->early)
-        endpoint->last_early->next = slot;
-    else
-        endpoint->early = slot;
-    endpoint->last_early = slot;
-    endpoint->early_count++;
-}
-
-/* Takes in a packet that is whole. Errors: -EPROTO. */
-static int take_in(struct ferry_verbs_endpoint *endpoint, const uint8_t *bytes, uint32_t length)
-{
-    struct ferry_verbs_lead lead;
-    struct ferry_head head;
-
-    memcpy(&lead, bytes, sizeof(lead));
-    memcpy(&head, bytes + sizeof(lead), sizeof(head));
-    if (head.length != length - FERRY_VERBS_BEFORE ||
-        ferry_verbs_acknowledge(endpoint, lead.acknowledged))
-        return -EPROTO;
-    if (head.type == FERRY_PKT_TRANSPORT)
-        return head.length ? -EPROTO : 0;
-    if (head.seq != endpoint->got + 1)
-        return -EPROTO;
-    endpoint->got++;
-    return ferry_core_receive(&endpoint->base, &head, bytes + FERRY_VERBS_BEFORE);
-}
-
-/* Whether more came early than may be under way. */
-static bool is_too_much(const struct ferry_verbs_endpoint *endpoint)
-{
-    return endpoint->early_count >= FERRY_VERBS_PEER_RECEIVES;
-}
-
-void ferry_verbs_received(struct ferry_verbs_rail *rail, struct ferry_verbs_slot *slot,
-                          uint32_t length)
-{
-    struct ferry_verbs_endpoint *endpoint = rail->endpoint;
-    int error = 0;
-
-    if (length < FERRY_VERBS_BEFORE || is_too_much(endpoint)) {
-        /* A probe is empty. */
-        error = length ? -EPROTO : 0;
-    } else if (!endpoint->receives_up) {
-        keep_early(endpoint, slot, length);
-        return;
-    } else {
-        error = take_in(endpoint, slot->bytes, length);
-    }
-    ferry_verbs_receive_into(rail->device, slot);
-    if (error)
-        ferry_core_lost(&endpoint->base, error, "it sent nonsense by RDMA");
-    else
-        ferry_verbs_owe(endpoint);
-}
-
-void ferry_verbs_receive_early(struct ferry_verbs_endpoint *endpoint)
-{
-    struct ferry_verbs_slot *slot = endpoint->early, *next;
-
-    endpoint->early = NULL;
-    endpoint->early_count = 0;
-    for (; slot; slot = next) {
-        int error = endpoint->base.core.lost ? 0 : take_in(endpoint, slot->bytes, slot->length);
-
-        next = slot->next;
-        ferry_verbs_receive_into(endpoint->rails[0].device, slot);
-        if (error)
-            ferry_core_lost(&endpoint->base, error, "it sent nonsense by RDMA");
-    }
-    ferry_verbs_post_receives(endpoint->rails[0].device);
-    ferry_verbs_owe(endpoint);
-}
-
-void ferry_verbs_drop_early(struct ferry_verbs_endpoint *endpoint)
-{
-    struct ferry_verbs_slot *next;
-
-    for (struct ferry_verbs_slot *slot = endpoint->early; slot; slot = next) {
-        next = slot->next;
-        ferry_verbs_receive_into(endpoint->rails[0].device, slot);
-    }
-    endpoint->early = NULL;
-    endpoint->early_count = 0;
-    ferry_verbs_post_receives(endpoint->rails[0].device);
-}
-
 /* ---- After a fall ---- */
 
 void ferry_verbs_send_again(struct ferry_verbs_endpoint *endpoint)
@@ -269,8 +202,9 @@ void ferry_verbs_send_again(struct ferry_verbs_endpoint *endpoint)
         struct ferry_head head;
 
         memcpy(&head, slot->bytes + sizeof(struct ferry_verbs_lead), sizeof(head));
-        if (ferry_core_forward(endpoint->base.lower, &head, slot->bytes + FERRY_VERBS_BEFORE))
+        if (ferry_core_forward(endpoint->base.lower, &head,
+                               slot->place ? slot->place->bytes : slot->bytes + FERRY_VERBS_BEFORE))
             ferry_core_lost(&endpoint->base, -ENOMEM, "no memory for what is sent to it again");
-        ferry_verbs_give_slot(device, slot);
+        let_go(device, slot);
     }
 }

@@ -125,7 +125,8 @@ struct ferry_verbs_end ferry_verbs_rail_end(const struct ferry_verbs_rail *rail)
                                     .other_pkey = lane->other_pkey,
                                     .mtu = lane->mtu,
                                     .global = lane->global,
-                                    .reads = rail->device->card.reads};
+                                    .reads = rail->device->card.reads,
+                                    .long_packets = rail->device->in.mr != NULL};
 }
 
 static struct ibv_ah_attr path_to(const struct ferry_verbs_rail *rail,

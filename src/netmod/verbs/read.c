@@ -228,6 +228,16 @@ void ferry_verbs_hide_all(struct ferry_verbs_endpoint *endpoint)
 
 /* ---- Reading ---- */
 
+void ferry_verbs_copied(struct ferry_endpoint *base, const void *to, size_t length)
+{
+    struct ferry_verbs_endpoint *endpoint = ferry_verbs_endpoint_of(base);
+    uint32_t count = rails_for(endpoint, length);
+
+    for (uint32_t i = 0; i < count && i < endpoint->rail_count; i++)
+        if (endpoint->rails[i].qp && endpoint->rails[i].device->regions)
+            ferry_regions_copied(endpoint->rails[i].device->regions, to, length);
+}
+
 static int free_number(const struct ferry_verbs_endpoint *endpoint)
 {
     for (int i = 0; i < FERRY_VERBS_READS; i++)

@@ -55,6 +55,7 @@ static void verbs_close(struct ferry_transport *transport)
     for (unsigned i = 0; i < verbs->device_count; i++) {
         ferry_verbs_close_device(&verbs->devices[i]);
         ferry_verbs_free_slabs(&verbs->devices[i]);
+        ferry_verbs_free_places(&verbs->devices[i]);
     }
     free(verbs);
 }
@@ -155,6 +156,8 @@ static void verbs_describe(struct ferry_transport *transport, ferry_peer_t *peer
 static void do_what_is_due(struct ferry_verbs *verbs)
 {
     verbs->due = false;
+    for (unsigned i = 0; i < verbs->device_count; i++)
+        verbs->devices[i].short_of_places = false;
     for (struct ferry_link *link = verbs->endpoints.next; link != &verbs->endpoints;
          link = link->next) {
         struct ferry_verbs_endpoint *endpoint = ferry_container(link, struct ferry_verbs_endpoint,
@@ -164,6 +167,8 @@ static void do_what_is_due(struct ferry_verbs *verbs)
             ferry_verbs_fall(endpoint, endpoint->why);
         else if (endpoint->probed)
             ferry_verbs_after_probes(endpoint);
+        else if (endpoint->inbox)
+            ferry_verbs_fetch_on(endpoint);
     }
 }
 
@@ -307,6 +312,7 @@ const struct ferry_transport_ops ferry_verbs_ops = {
     .expose = ferry_verbs_expose,
     .describe_exposed = ferry_verbs_describe_exposed,
     .withdraw = ferry_verbs_withdraw,
+    .copied = ferry_verbs_copied,
     .read = ferry_verbs_read,
     .progress = verbs_progress,
     .patience = verbs_patience,

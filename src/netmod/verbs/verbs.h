@@ -41,6 +41,34 @@ struct ferry_verbs_lead {
 #define FERRY_VERBS_BEFORE (sizeof(struct ferry_verbs_lead) + sizeof(struct ferry_head))
 #define FERRY_VERBS_PACKET (FERRY_VERBS_SLOT - FERRY_VERBS_BEFORE)
 
+/* The payload of a longer packet is in a place of the sender's. As long as the fabric's, which may have to carry it. */
+#define FERRY_VERBS_LONG (32768u + 64u)
+#define FERRY_VERBS_PLACES 12u /* of a device, to send from and to read into: as many as a window */
+
+/* In place of the payload: where it is. */
+struct ferry_verbs_reference {
+    uint64_t address;
+    uint32_t key;
+    uint32_t reserved;
+};
+
+struct ferry_verbs_place {
+    struct ferry_verbs_place *next;
+    uint8_t *bytes;
+};
+
+struct ferry_verbs_places {
+    uint8_t *memory;
+    struct ibv_mr *mr; /* NULL: they can't be used */
+    struct ferry_verbs_place all[FERRY_VERBS_PLACES], *free;
+};
+
+enum ferry_verbs_slot_state {
+    FERRY_VERBS_SLOT_WHOLE,
+    FERRY_VERBS_SLOT_REFERS,  /* its payload is to be read, */
+    FERRY_VERBS_SLOT_FETCHING /* is being read */
+};
+
 struct ferry_verbs_slot {
     struct ferry_verbs_slot *next;
     struct ferry_verbs_slab *slab;
@@ -48,6 +76,8 @@ struct ferry_verbs_slot {
     uint32_t number; /* of the device's slots */
     uint32_t length;
     bool receives;
+    struct ferry_verbs_place *place; /* with a long packet's payload, or NULL */
+    enum ferry_verbs_slot_state state;
     struct ibv_recv_wr request; /* where it receives */
     struct ibv_sge part;
 };
@@ -94,6 +124,8 @@ struct ferry_verbs_device {
     struct ferry_verbs_slot *free; /* to send from */
     uint32_t free_count;
     struct ibv_recv_wr *chain, **chain_end;              /* receives to be posted */
+    struct ferry_verbs_places out, in;                   /* long packets */
+    bool short_of_places;                                /* some endpoint waits for one of in */
     struct ferry_verbs_rail *rails[FERRY_VERBS_BUCKETS]; /* by the queue pair's number */
 
     struct ferry_regions *regions;         /* NULL: long messages are not read here */
@@ -150,11 +182,13 @@ struct ferry_verbs_endpoint {
     bool sends_up, receives_up; /* each direction goes over by itself */
     uint32_t sent, acknowledged, got, got_told;
     struct ferry_verbs_slot *kept[FERRY_VERBS_WINDOW]; /* by number, until acknowledged */
-    struct ferry_verbs_slot *early, *last_early; /* came before the peer's word that it goes over */
-    unsigned early_count;
-    struct ferry_verbs_slot *own;            /* for acknowledgements */
-    bool acknowledging;                      /* one is under way */
-    struct ferry_verbs_endpoint *next_owing; /* of those that owe one */
+    struct ferry_verbs_slot *inbox, *last_inbox;       /* what can't be taken in yet */
+    unsigned inbox_count, fetches;                     /* fetches: that are read just now */
+    bool fetching;                                     /* a place became free */
+    bool long_packets;                                 /* the peer reads them */
+    struct ferry_verbs_slot *own;                      /* for acknowledgements */
+    bool acknowledging;                                /* one is under way */
+    struct ferry_verbs_endpoint *next_owing;           /* of those that owe one */
     bool owes;
 
     struct ferry_link exposures, reads; /* reads: the first ones are under way */
@@ -192,13 +226,15 @@ ferry_verbs_of_endpoint(const struct ferry_verbs_endpoint *endpoint)
     return ferry_verbs_of(endpoint->base.transport);
 }
 
-/* What a completion is of, in its wr_id; with it the number of a slot or of requests posted, and of a read. */
+/* What a completion is of, in its wr_id; with it the number of a slot or of requests posted, and of a read, or of the
+ * slot whose packet is fetched. */
 enum ferry_verbs_kind {
     FERRY_VERBS_RECEIVE,
     FERRY_VERBS_SEND,
     FERRY_VERBS_ACKNOWLEDGE,
     FERRY_VERBS_PROBE,
     FERRY_VERBS_READ,
+    FERRY_VERBS_FETCH,
 };
 
 static inline uint64_t ferry_verbs_id(enum ferry_verbs_kind kind, uint32_t number)
@@ -206,7 +242,7 @@ static inline uint64_t ferry_verbs_id(enum ferry_verbs_kind kind, uint32_t numbe
     return (uint64_t) number << 8 | kind;
 }
 
-#define FERRY_VERBS_ID_READ 40 /* bit at which the number of a read begins */
+#define FERRY_VERBS_ID_READ 40 /* bit at which the number of a read, or slot, begins */
 
 /* ---- device.c: ports, and what is made once for each ---- */
 
@@ -248,6 +284,16 @@ void ferry_verbs_give_slot(struct ferry_verbs_device *device, struct ferry_verbs
 /* Receives that are to be posted again: together, at the end of a round. */
 void ferry_verbs_receive_into(struct ferry_verbs_device *device, struct ferry_verbs_slot *slot);
 void ferry_verbs_post_receives(struct ferry_verbs_device *device);
+
+/* ---- places.c: memory for long packets ---- */
+
+/* Registers them with the device; where that can't be, they have no mr. */
+void ferry_verbs_open_places(struct ferry_verbs_device *device);
+void ferry_verbs_forget_places(struct ferry_verbs_device *device); /* deregisters them */
+void ferry_verbs_free_places(struct ferry_verbs_device *device);
+/* NULL: there is none left. */
+struct ferry_verbs_place *ferry_verbs_take_place(struct ferry_verbs_places *places);
+void ferry_verbs_give_place(struct ferry_verbs_places *places, struct ferry_verbs_place *place);
 
 /* ---- rail.c: queue pairs ---- */
 
@@ -298,12 +344,6 @@ int ferry_verbs_send(struct ferry_endpoint *base, const struct ferry_head *head,
                      const struct ferry_payload *payload);
 int ferry_verbs_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
                            uint32_t length);
-/* A packet came in a slot, which is used again. */
-void ferry_verbs_received(struct ferry_verbs_rail *rail, struct ferry_verbs_slot *slot,
-                          uint32_t length);
-/* The peer goes over: hands on what came early. */
-void ferry_verbs_receive_early(struct ferry_verbs_endpoint *endpoint);
-void ferry_verbs_drop_early(struct ferry_verbs_endpoint *endpoint);
 /* Forgets what the peer has taken in. Errors: -EPROTO: it can't have. */
 int ferry_verbs_acknowledge(struct ferry_verbs_endpoint *endpoint, uint32_t acknowledged);
 /* Notes that the peer may wait to be told what was taken in. */
@@ -314,6 +354,22 @@ void ferry_verbs_pay(struct ferry_verbs *verbs);
 void ferry_verbs_send_again(struct ferry_verbs_endpoint *endpoint);
 /* Posts something whose end is told, so that it is known when all before it has left. */
 void ferry_verbs_nudge(struct ferry_verbs_endpoint *endpoint);
+
+/* ---- inbox.c ---- */
+
+/* A packet came in a slot, which is used again. */
+void ferry_verbs_received(struct ferry_verbs_rail *rail, struct ferry_verbs_slot *slot,
+                          uint32_t length);
+/* The peer goes over: hands on what came early. */
+void ferry_verbs_receive_early(struct ferry_verbs_endpoint *endpoint);
+/* Hands on what is whole, in order. */
+void ferry_verbs_deliver(struct ferry_verbs_endpoint *endpoint);
+/* A long packet was read. */
+void ferry_verbs_fetched(struct ferry_verbs_rail *rail, uint32_t slot, bool works);
+/* Reads those that had to wait. */
+void ferry_verbs_fetch_on(struct ferry_verbs_endpoint *endpoint);
+/* Its queue pairs are gone. */
+void ferry_verbs_drop_inbox(struct ferry_verbs_endpoint *endpoint);
 
 /* ---- completion.c ---- */
 
@@ -335,6 +391,7 @@ size_t ferry_verbs_describe_exposed(struct ferry_endpoint *base, void *exposed, 
 void ferry_verbs_withdraw(struct ferry_endpoint *base, void *exposed);
 /* Gives back what the device has registered for it; the exposures stay, and can't be read any more. */
 void ferry_verbs_hide_all(struct ferry_verbs_endpoint *endpoint);
+void ferry_verbs_copied(struct ferry_endpoint *base, const void *to, size_t length);
 int ferry_verbs_read(struct ferry_endpoint *base, const void *descriptor, size_t descriptor_length,
                      void *to, size_t length, void *op);
 /* A part of a read has ended. */

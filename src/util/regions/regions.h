@@ -61,6 +61,10 @@ const char *ferry_regions_off(const struct ferry_regions *cache);
 int ferry_regions_get(struct ferry_regions *cache, const void *address, size_t length,
                       const struct ferry_region **out);
 
+/* A request that another side has answered by "copy": the buffer was used, and next time may be registered. As
+ * ferry_regions_get() does where it says -EAGAIN. */
+void ferry_regions_copied(struct ferry_regions *cache, const void *address, size_t length);
+
 /* Gives it back, from any thread. The memory may be unmapped already. */
 void ferry_regions_put(const struct ferry_region *region);
 

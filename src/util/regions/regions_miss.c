@@ -347,3 +347,16 @@ int ferry_regions_miss(struct ferry_regions *cache, uintptr_t start, uintptr_t e
     }
     return enter_shared(&wish, out);
 }
+
+void ferry_regions_copied(struct ferry_regions *cache, const void *address, size_t length)
+{
+    uintptr_t start = (uintptr_t) address;
+    struct ferry_region_entry *entry;
+
+    ferry_regions_lock();
+    entry = ferry_region_tree_above(cache->tree, start);
+    if (!cache->off &&
+        (!entry || entry->region.start > start || entry->region.end < start + length))
+        ferry_region_seen_note(&cache->seen, start);
+    ferry_regions_unlock();
+}
