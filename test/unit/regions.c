@@ -84,6 +84,24 @@ static void a_first_use_is_copied(void **state)
     close_checked(cache);
 }
 
+static void what_others_copied_is_a_use(void **state)
+{
+    struct ferry_regions_options options = told;
+    struct ferry_regions *cache;
+
+    options.policy.copies = 1;
+    cache = open_with(options);
+    ferry_regions_copied(cache, base, PAGE);
+    assert_int_equal(fake.entered, 0);
+    assert_int_equal(touch(cache, base, PAGE), 0);
+    assert_int_equal(touch(cache, base + 16 * PAGE, PAGE), -EAGAIN);
+    /* Of what is registered it says nothing new. */
+    ferry_regions_copied(cache, base, PAGE);
+    assert_int_equal(touch(cache, base, PAGE), 0);
+    assert_int_equal(fake.entered, 1);
+    close_checked(cache);
+}
+
 static void buffers_that_never_come_back_are_never_registered(void **state)
 {
     struct ferry_regions_options options = told;
@@ -270,6 +288,7 @@ int main(void)
         cmocka_unit_test(nonsense_is_refused),
         cmocka_unit_test(many_are_told_apart),
         cmocka_unit_test(a_first_use_is_copied),
+        cmocka_unit_test(what_others_copied_is_a_use),
         cmocka_unit_test(buffers_that_never_come_back_are_never_registered),
         cmocka_unit_test(what_overlaps_is_merged),
         cmocka_unit_test(one_in_use_is_merged_and_lives_on),

@@ -12,6 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "held.h"
+
 #define SONAME "libfabric.so.1"
 #define API FI_VERSION(1, 11)
 
@@ -139,13 +141,17 @@ static int open_objects(struct ferry_library *library)
 static void *load(void *arg)
 {
     struct ferry_library *library = arg;
+    struct ferry_held_before before;
     int error;
 
     pthread_mutex_lock(&finding);
+    /* Its providers open each RDMA device, whichever of them is wanted. */
+    ferry_held_begin(&before);
     error = find_functions(library);
-    pthread_mutex_unlock(&finding);
     if (!error)
         error = find_provider(library);
+    ferry_held_end(&before);
+    pthread_mutex_unlock(&finding);
     if (!error)
         error = open_objects(library);
     atomic_store_explicit(&library->state, error ? FERRY_LIBRARY_FAILED : FERRY_LIBRARY_READY,

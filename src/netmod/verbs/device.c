@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "held.h"
 #include "log.h"
 #include "ports.h"
 #include "verbs.h"
@@ -114,6 +115,8 @@ bool ferry_verbs_open_device(struct ferry_verbs_device *device)
         device->said = true;
         return false;
     }
+    snprintf(device->node, sizeof(device->node), "/dev/infiniband/%.40s",
+             device->context->device->dev_name);
     error = make_queues(device);
     if (!error)
         error = anew ? ferry_verbs_renew_slabs(device)
@@ -187,6 +190,16 @@ void ferry_verbs_close_device(struct ferry_verbs_device *device)
     device->channel = NULL;
     device->pd = NULL;
     device->context = NULL;
+}
+
+void ferry_verbs_let_go(const struct ferry_verbs_device *device)
+{
+    char path[100];
+
+    /* The kernel takes this away first, and the rest when all have closed the device. */
+    snprintf(path, sizeof(path), "/sys/class/infiniband_verbs%s", strrchr(device->node, '/'));
+    if (access(path, F_OK) && ferry_held_let_go(device->node))
+        ferry_log(FERRY_LOG_DEBUG, "RDMA device %s: closed for libfabric", device->name);
 }
 
 /* ---- What it is like ---- */

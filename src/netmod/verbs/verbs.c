@@ -232,6 +232,8 @@ static void verbs_housekeep(struct ferry_transport *transport)
     for (unsigned i = 0; i < verbs->device_count; i++) {
         struct ferry_verbs_device *device = &verbs->devices[i];
 
+        if (!device->context && device->node[0] && look)
+            ferry_verbs_let_go(device);
         if (!device->context)
             came |= look && is_there(device) && ferry_verbs_open_device(device);
         else if (ferry_verbs_take_events(device) || look)

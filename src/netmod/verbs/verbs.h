@@ -99,6 +99,7 @@ struct ferry_verbs_slab {
 struct ferry_verbs_device {
     struct ferry_verbs *verbs;
     char name[FERRY_NAME_ROOM];
+    char node[64]; /* its file, once it was open */
     uint8_t port;
     bool usable;                 /* open, and its port is up */
     bool check;                  /* it may not be */
@@ -252,6 +253,8 @@ void ferry_verbs_open_devices(struct ferry_verbs *verbs);
  * waits for us. Returns whether it can be used. */
 bool ferry_verbs_open_device(struct ferry_verbs_device *device);
 void ferry_verbs_close_device(struct ferry_verbs_device *device);
+/* Of one that was open and is closed: if it is being taken away, closes what libfabric has open of it. */
+void ferry_verbs_let_go(const struct ferry_verbs_device *device);
 /* Takes in what the kernel tells of it. Returns whether there was something. */
 bool ferry_verbs_take_events(struct ferry_verbs_device *device);
 /* Looks whether it can be used. Returns whether that, or what it is like, has changed. */
