@@ -85,6 +85,8 @@ struct ferry_transport_ops {
     /* A packet came over the endpoint that this one is raised upon. As ferry_core_receive(). */
     int (*carried)(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                    const void *payload);
+    /* The peer leaves, and has all that it wants: what was sent to it need not be waited for. Optional. */
+    void (*left)(struct ferry_endpoint *endpoint);
     /* The peer is lost: ends what it does for it, reads too. Optional. */
     void (*lost)(struct ferry_endpoint *endpoint);
 

@@ -241,12 +241,15 @@ static int receive_own(struct ferry_fabric_endpoint *endpoint, const struct ferr
 {
     if (head->length)
         return -EPROTO;
-    if (head->word == GOODBYE)
+    if (head->word == GOODBYE) {
+        if (endpoint->base.upper && endpoint->base.upper->ops->left)
+            endpoint->base.upper->ops->left(endpoint->base.upper);
         ferry_fabric_leave(endpoint);
-    else if (head->word == HOLD || head->word == GO_ON)
+    } else if (head->word == HOLD || head->word == GO_ON) {
         endpoint->base.held = head->word == HOLD;
-    else
+    } else {
         return -EPROTO;
+    }
     return 0;
 }
 

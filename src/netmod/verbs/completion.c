@@ -44,7 +44,7 @@ static void on_request(struct ferry_verbs_rail *rail, const struct ibv_wc *done)
     default:
         break;
     }
-    if (!works) {
+    if (!works && !endpoint->left) {
         rail->device->check = true;
         ferry_verbs_fail(endpoint, ibv_wc_status_str(done->status));
     } else if (endpoint->inbox) {

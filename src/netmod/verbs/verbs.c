@@ -121,6 +121,11 @@ static int verbs_carried(struct ferry_endpoint *base, const struct ferry_head *h
     return ferry_core_receive(base, head, payload);
 }
 
+static void verbs_left(struct ferry_endpoint *base)
+{
+    ferry_verbs_endpoint_of(base)->left = true;
+}
+
 static void verbs_lost(struct ferry_endpoint *base)
 {
     ferry_verbs_fail(ferry_verbs_endpoint_of(base), "the peer is lost");
@@ -276,7 +281,7 @@ static bool verbs_flushed(struct ferry_transport *transport)
         struct ferry_verbs_endpoint *endpoint = ferry_container(link, struct ferry_verbs_endpoint,
                                                                 link);
 
-        if (endpoint->base.core.lost)
+        if (endpoint->base.core.lost || endpoint->left)
             continue;
         if (endpoint->state == FERRY_VERBS_UP &&
             endpoint->rails[0].posted != endpoint->rails[0].done) {
@@ -307,6 +312,7 @@ const struct ferry_transport_ops ferry_verbs_ops = {
     .reach = verbs_reach,
     .raise = verbs_raise,
     .carried = verbs_carried,
+    .left = verbs_left,
     .lost = verbs_lost,
     .send = ferry_verbs_send,
     .send_eager = ferry_verbs_send_eager,

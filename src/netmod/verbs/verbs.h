@@ -161,6 +161,7 @@ struct ferry_verbs_endpoint {
     struct ferry_link link; /* of all */
     enum ferry_verbs_state state;
     bool leads;               /* it makes the offers */
+    bool left;                /* the peer closes its queue pairs, which looks like a failure */
     bool failed;              /* to be brought down in progress */
     bool probed;              /* all probes have ended: to be gone on with in progress */
     const char *why;          /* it last fell; NULL: it did not yet */
