@@ -316,14 +316,34 @@ struct ferry_message *ferry_offer_new(struct ferry_endpoint *endpoint, uint64_t 
                                       const struct ferry_rts *rts, const void *descriptor,
                                       size_t descriptor_length);
 
-/* A bounded part of the receives that fetch. Returns the number of events. */
-int ferry_fetch_progress(ferry_context_t *context);
+/* Fills in what a receive tells of its message; the second also ends it. */
+void ferry_recv_results(ferry_request_t *request, int status, uint64_t match, size_t length,
+                        ferry_peer_t *peer);
+void ferry_recv_complete(ferry_request_t *request, int status);
 
 /* Ends receives and unexpected messages that hang on a lost peer. */
 void ferry_recv_peer_lost(ferry_peer_t *peer, int error);
 
 /* Drops all that no receive has taken. */
 void ferry_recv_close(ferry_context_t *context);
+
+/* ---- offer.c ---- */
+
+struct ferry_offer {
+    uint64_t match, length, sender, address;
+    const void *descriptor;
+    size_t descriptor_length;
+};
+
+/* Takes the message that is offered, in the best way that there is. As the posting calls of ferry.h: 1 finished, 0 its
+ * end comes later; or negative errno. */
+int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer *offer,
+                       ferry_request_t *request);
+
+/* A bounded part of the receives that fetch. Returns the number of events. */
+int ferry_fetch_progress(ferry_context_t *context);
+/* Ends those from a lost peer. */
+void ferry_fetches_lose(ferry_context_t *context, ferry_peer_t *peer, int error);
 
 /* ---- am.c, rma.c ---- */
 

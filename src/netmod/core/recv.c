@@ -1,5 +1,5 @@
 /*
- * Receiving: posted receives and unexpected messages, in one packet, in pieces, or on offer.
+ * Receiving: posted receives and unexpected messages, in one packet, in pieces, or on offer (see offer.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,13 +9,6 @@
 
 /* A message that comes unasked is at most this long, whatever its sender says. */
 #define EAGER_LIMIT ((size_t) 16 << 20)
-
-/* How often progress looks whether a sender that offered a message is about to answer. A sender that
- * polls shows it at each poll; this many of ours take some microseconds. */
-#define PATIENCE 64
-
-/* How much is fetched before other work has its turn, bytes. */
-#define FETCH_SLICE ((size_t) 1 << 20)
 
 /* ---- Storing ---- */
 
@@ -56,8 +49,8 @@ static inline void note_copied(struct ferry_endpoint *endpoint, ferry_request_t 
         endpoint->ops->copied(endpoint, op->buffer, length < op->room ? length : op->room);
 }
 
-static inline void set_results(ferry_request_t *request, int status, uint64_t match, size_t length,
-                               ferry_peer_t *peer)
+void ferry_recv_results(ferry_request_t *request, int status, uint64_t match, size_t length,
+                        ferry_peer_t *peer)
 {
     size_t room = recv_op(request)->room;
 
@@ -67,13 +60,13 @@ static inline void set_results(ferry_request_t *request, int status, uint64_t ma
     request->status = !status && length > room ? -EMSGSIZE : status;
 }
 
-static void complete(ferry_request_t *request, int status)
+void ferry_recv_complete(ferry_request_t *request, int status)
 {
     struct ferry_recv_op *op = recv_op(request);
 
     if (op->handle)
         ferry_handle_free(&request->peer->context->handles, op->handle);
-    set_results(request, status, request->match, request->length, request->peer);
+    ferry_recv_results(request, status, request->match, request->length, request->peer);
     request->done(request);
 }
 
@@ -156,115 +149,6 @@ static void queue_unexpected(struct ferry_message *message)
     ferry_match_add(&message->context->match, &message->link);
 }
 
-/* Calls for the rest of an offered message. */
-static int call_for(ferry_request_t *request)
-{
-    struct ferry_recv_op *op = recv_op(request);
-    struct ferry_cts cts = {.offset = op->got, .length = op->want - op->got};
-    int error;
-
-    op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_RECV, op);
-    if (!op->handle)
-        return -ENOMEM;
-    cts.handle = op->handle;
-    error = ferry_answer(op->endpoint, FERRY_PKT_CTS, op->sender, &cts, sizeof(cts));
-    if (error) {
-        ferry_handle_free(&request->peer->context->handles, op->handle);
-        op->handle = 0;
-    } else {
-        ferry_count(&op->endpoint->transport->context->counts.piecewise, cts.length);
-    }
-    return error;
-}
-
-void ferry_core_read_done(void *op_, int error)
-{
-    struct ferry_recv_op *op = op_;
-    ferry_request_t *request = ferry_request_of(op);
-
-    if (op->endpoint->core.lost) {
-        error = op->endpoint->peer->error;
-    } else if (!error) {
-        op->got = op->want;
-        error = ferry_answer(op->endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
-    } else {
-        error = call_for(request);
-        if (!error)
-            return;
-    }
-    complete(request, error);
-}
-
-static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
-{
-    op->next_fetch = NULL;
-    if (context->fetching)
-        context->last_fetch->next_fetch = op;
-    else
-        context->fetching = op;
-    context->last_fetch = op;
-    ferry_core_rouse(context);
-}
-
-struct offer {
-    uint64_t match, length, sender, address;
-    const void *descriptor;
-    size_t descriptor_length;
-};
-
-/* Lets the adapter read it, where both buffers suit. */
-static bool begin_read(struct ferry_recv_op *op, const struct offer *offer)
-{
-    struct ferry_endpoint *endpoint = op->endpoint;
-
-    if (!offer->descriptor_length || !endpoint->ops->read || ferry_request_of(op)->stream ||
-        endpoint->ops->read(endpoint, offer->descriptor, offer->descriptor_length, op->buffer,
-                            op->want, op))
-        return false;
-    ferry_count(&endpoint->transport->context->counts.read, op->want);
-    return true;
-}
-
-/* Begins to receive an offered message: here the way is chosen that it takes. Returns as a posting call does. */
-static int accept_offer(struct ferry_endpoint *endpoint, const struct offer *offer,
-                        ferry_request_t *request)
-{
-    struct ferry_recv_op *op = recv_op(request);
-    uint64_t match = offer->match, length = offer->length;
-    int error;
-
-    request->match = match;
-    request->peer = endpoint->peer;
-    request->length = length;
-    op->endpoint = endpoint;
-    op->sender = offer->sender;
-    op->address = offer->address;
-    op->want = length < op->room ? length : op->room;
-    op->got = 0;
-    op->handle = 0;
-    if (endpoint->core.lost)
-        return endpoint->peer->error;
-    if (op->want == 0) {
-        set_results(request, 0, match, length, endpoint->peer);
-        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
-        return error ? error : 1;
-    }
-    if (begin_read(op, offer))
-        return 0;
-    if (op->address && !request->stream && endpoint->ops->fetch &&
-        op->want >= endpoint->fetch_min) {
-        /* Where processors are taken looks are sleeps, and copying together gains nothing. */
-        op->patience = endpoint->fetch_always || !endpoint->ops->beats ||
-                               ferry_is_crowded(endpoint->transport->context)
-                           ? 0
-                           : PATIENCE;
-        op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;
-        fetch_later(endpoint->transport->context, op);
-        return 0;
-    }
-    return call_for(request);
-}
-
 static int answer_sync(struct ferry_message *message)
 {
     struct ferry_endpoint *endpoint = message->peer->endpoint;
@@ -290,7 +174,7 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
         store(request, 0, message->data, message->length);
         if (message->peer->endpoint)
             note_copied(message->peer->endpoint, request, message->length);
-        set_results(request, 0, message->link.match, message->length, message->peer);
+        ferry_recv_results(request, 0, message->link.match, message->length, message->peer);
         answer_sync(message);
         message_free(message);
         return 1;
@@ -303,11 +187,11 @@ static int consume(struct ferry_message *message, ferry_request_t *request)
         message->request = request;
         return 0;
     case FERRY_MSG_OFFER:
-        result = accept_offer(message->peer->endpoint,
-                              &(struct offer){message->link.match, message->length, message->sender,
-                                              message->address, message->data,
-                                              message->descriptor_length},
-                              request);
+        result = ferry_offer_accept(
+            message->peer->endpoint,
+            &(struct ferry_offer){message->link.match, message->length, message->sender,
+                                  message->address, message->data, message->descriptor_length},
+            request);
         message_free(message);
         return result;
     }
@@ -425,7 +309,7 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
         store(request, 0, data, length);
         note_copied(endpoint, request, length);
         error = arrived(endpoint);
-        set_results(request, error, head->word, length, endpoint->peer);
+        ferry_recv_results(request, error, head->word, length, endpoint->peer);
         if (unlikely(sender && !error))
             ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
         request->done(request);
@@ -470,7 +354,7 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
     }
     answer_sync(message);
     note_copied(endpoint, message->request, message->length);
-    complete(message->request, 0);
+    ferry_recv_complete(message->request, 0);
     message_free(message);
     return 0;
 }
@@ -529,14 +413,15 @@ int ferry_on_rts(struct ferry_endpoint *endpoint, const struct ferry_head *head,
     ferry_count(&endpoint->core.received, rts.length);
     request = take_posted(context, head->word);
     if (request) {
-        result = accept_offer(endpoint,
-                              &(struct offer){head->word, rts.length, rts.handle, rts.address,
-                                              descriptor, head->length - sizeof(rts)},
-                              request);
+        result = ferry_offer_accept(endpoint,
+                                    &(struct ferry_offer){head->word, rts.length, rts.handle,
+                                                          rts.address, descriptor,
+                                                          head->length - sizeof(rts)},
+                                    request);
         if (result > 0)
             request->done(request);
         else if (result < 0)
-            complete(request, result);
+            ferry_recv_complete(request, result);
         return 0;
     }
     message = ferry_offer_new(endpoint, head->word, &rts, descriptor, head->length - sizeof(rts));
@@ -562,111 +447,31 @@ int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head
     op->got += head->length;
     if (op->got == op->want) {
         note_copied(endpoint, ferry_request_of(op), op->want);
-        complete(ferry_request_of(op), 0);
+        ferry_recv_complete(ferry_request_of(op), 0);
     }
     return 0;
 }
 
-/* ---- Fetching ---- */
-
-/* Whether to call for the message, since its sender is there to stream it: quicker, as both copy. */
-static bool sender_attends(struct ferry_recv_op *op)
-{
-    return op->patience && op->endpoint->ops->beats(op->endpoint) != op->beats;
-}
-
-/* Returns 1: some bytes or an end, 0: not yet. *finished: op is off the list. */
-static int fetch_some(struct ferry_recv_op *op, bool *finished)
-{
-    struct ferry_endpoint *endpoint = op->endpoint;
-    ferry_request_t *request = ferry_request_of(op);
-    size_t length = op->want - op->got;
-    ssize_t got;
-    int error = 0;
-
-    if (sender_attends(op)) {
-        *finished = true;
-        error = call_for(request);
-        if (error)
-            complete(request, error);
-        return 1;
-    }
-    if (op->patience && --op->patience) {
-        *finished = false;
-        return 0;
-    }
-    got = endpoint->ops->fetch(endpoint, op->address + op->got, (char *) op->buffer + op->got,
-                               length < FETCH_SLICE ? length : FETCH_SLICE);
-    *finished = false;
-    if (got == -EAGAIN)
-        return 0;
-    if (got > 0) {
-        op->got += (size_t) got;
-        if (op->got < op->want)
-            return 1;
-        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
-        *finished = true;
-        complete(request, error);
-        return 1;
-    }
-    *finished = true;
-    error = call_for(request);
-    if (error)
-        complete(request, error);
-    return 1;
-}
-
-int ferry_fetch_progress(ferry_context_t *context)
-{
-    struct ferry_recv_op *todo = context->fetching, *next;
-    int events = 0;
-
-    context->fetching = NULL;
-    for (; todo; todo = next) {
-        bool finished;
-
-        next = todo->next_fetch;
-        events += fetch_some(todo, &finished);
-        if (!finished)
-            fetch_later(context, todo);
-    }
-    return events;
-}
-
 /* ---- Ends ---- */
-
-static void lose_fetches(ferry_context_t *context, ferry_peer_t *peer, int error)
-{
-    struct ferry_recv_op *todo = context->fetching, *next;
-
-    context->fetching = NULL;
-    for (; todo; todo = next) {
-        next = todo->next_fetch;
-        if (todo->endpoint->peer == peer)
-            complete(ferry_request_of(todo), error);
-        else
-            fetch_later(context, todo);
-    }
-}
 
 void ferry_recv_peer_lost(ferry_peer_t *peer, int error)
 {
     ferry_context_t *context = peer->context;
     struct ferry_message *pieces = peer->endpoint ? peer->endpoint->core.assembly : NULL;
 
-    lose_fetches(context, peer, error);
+    ferry_fetches_lose(context, peer, error);
     for (uint32_t i = 0; i < context->handles.count; i++) {
         uintptr_t tagged = (uintptr_t) context->handles.entries[i].object;
         struct ferry_recv_op *op = (struct ferry_recv_op *) (tagged - FERRY_HANDLE_RECV);
 
         if (tagged && (tagged & 7) == FERRY_HANDLE_RECV && op->endpoint->peer == peer)
-            complete(ferry_request_of(op), error);
+            ferry_recv_complete(ferry_request_of(op), error);
     }
     if (pieces) {
         peer->endpoint->core.assembly = NULL;
         pieces->error = error;
         if (pieces->request) {
-            complete(pieces->request, error);
+            ferry_recv_complete(pieces->request, error);
             message_free(pieces);
         }
     }

@@ -1,0 +1,196 @@
+/*
+ * Offers that a receive takes: the way by which the message comes.
+ */
+#include <errno.h>
+
+#include "internal.h"
+
+/* How often progress looks whether a sender that offered a message is about to answer. A sender that
+ * polls shows it at each poll; this many of ours take some microseconds. */
+#define PATIENCE 64
+
+/* How much is fetched before other work has its turn, bytes. */
+#define FETCH_SLICE ((size_t) 1 << 20)
+
+/* Calls for the rest of an offered message. */
+static int call_for(ferry_request_t *request)
+{
+    struct ferry_recv_op *op = ferry_op(request, struct ferry_recv_op);
+    struct ferry_cts cts = {.offset = op->got, .length = op->want - op->got};
+    int error;
+
+    op->handle = ferry_handle_make(op->endpoint->transport->context, FERRY_HANDLE_RECV, op);
+    if (!op->handle)
+        return -ENOMEM;
+    cts.handle = op->handle;
+    error = ferry_answer(op->endpoint, FERRY_PKT_CTS, op->sender, &cts, sizeof(cts));
+    if (error) {
+        ferry_handle_free(&request->peer->context->handles, op->handle);
+        op->handle = 0;
+    } else {
+        ferry_count(&op->endpoint->transport->context->counts.piecewise, cts.length);
+    }
+    return error;
+}
+
+void ferry_core_read_done(void *op_, int error)
+{
+    struct ferry_recv_op *op = op_;
+    ferry_request_t *request = ferry_request_of(op);
+
+    if (op->endpoint->core.lost) {
+        error = op->endpoint->peer->error;
+    } else if (!error) {
+        op->got = op->want;
+        error = ferry_answer(op->endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
+    } else {
+        error = call_for(request);
+        if (!error)
+            return;
+    }
+    ferry_recv_complete(request, error);
+}
+
+static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
+{
+    op->next_fetch = NULL;
+    if (context->fetching)
+        context->last_fetch->next_fetch = op;
+    else
+        context->fetching = op;
+    context->last_fetch = op;
+    ferry_core_rouse(context);
+}
+
+/* Lets the adapter read it, where both buffers suit. */
+static bool begin_read(struct ferry_recv_op *op, const struct ferry_offer *offer)
+{
+    struct ferry_endpoint *endpoint = op->endpoint;
+
+    if (!offer->descriptor_length || !endpoint->ops->read || ferry_request_of(op)->stream ||
+        endpoint->ops->read(endpoint, offer->descriptor, offer->descriptor_length, op->buffer,
+                            op->want, op))
+        return false;
+    ferry_count(&endpoint->transport->context->counts.read, op->want);
+    return true;
+}
+
+/* Begins to receive an offered message: here the way is chosen that it takes. Returns as a posting call does. */
+int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer *offer,
+                       ferry_request_t *request)
+{
+    struct ferry_recv_op *op = ferry_op(request, struct ferry_recv_op);
+    uint64_t match = offer->match, length = offer->length;
+    int error;
+
+    request->match = match;
+    request->peer = endpoint->peer;
+    request->length = length;
+    op->endpoint = endpoint;
+    op->sender = offer->sender;
+    op->address = offer->address;
+    op->want = length < op->room ? length : op->room;
+    op->got = 0;
+    op->handle = 0;
+    if (endpoint->core.lost)
+        return endpoint->peer->error;
+    if (op->want == 0) {
+        ferry_recv_results(request, 0, match, length, endpoint->peer);
+        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
+        return error ? error : 1;
+    }
+    if (begin_read(op, offer))
+        return 0;
+    if (op->address && !request->stream && endpoint->ops->fetch &&
+        op->want >= endpoint->fetch_min) {
+        /* Where processors are taken looks are sleeps, and copying together gains nothing. */
+        op->patience = endpoint->fetch_always || !endpoint->ops->beats ||
+                               ferry_is_crowded(endpoint->transport->context)
+                           ? 0
+                           : PATIENCE;
+        op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;
+        fetch_later(endpoint->transport->context, op);
+        return 0;
+    }
+    return call_for(request);
+}
+
+/* ---- Fetching ---- */
+
+/* Whether to call for the message, since its sender is there to stream it: quicker, as both copy. */
+static bool sender_attends(struct ferry_recv_op *op)
+{
+    return op->patience && op->endpoint->ops->beats(op->endpoint) != op->beats;
+}
+
+/* Returns 1: some bytes or an end, 0: not yet. *finished: op is off the list. */
+static int fetch_some(struct ferry_recv_op *op, bool *finished)
+{
+    struct ferry_endpoint *endpoint = op->endpoint;
+    ferry_request_t *request = ferry_request_of(op);
+    size_t length = op->want - op->got;
+    ssize_t got;
+    int error = 0;
+
+    if (sender_attends(op)) {
+        *finished = true;
+        error = call_for(request);
+        if (error)
+            ferry_recv_complete(request, error);
+        return 1;
+    }
+    if (op->patience && --op->patience) {
+        *finished = false;
+        return 0;
+    }
+    got = endpoint->ops->fetch(endpoint, op->address + op->got, (char *) op->buffer + op->got,
+                               length < FETCH_SLICE ? length : FETCH_SLICE);
+    *finished = false;
+    if (got == -EAGAIN)
+        return 0;
+    if (got > 0) {
+        op->got += (size_t) got;
+        if (op->got < op->want)
+            return 1;
+        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
+        *finished = true;
+        ferry_recv_complete(request, error);
+        return 1;
+    }
+    *finished = true;
+    error = call_for(request);
+    if (error)
+        ferry_recv_complete(request, error);
+    return 1;
+}
+
+int ferry_fetch_progress(ferry_context_t *context)
+{
+    struct ferry_recv_op *todo = context->fetching, *next;
+    int events = 0;
+
+    context->fetching = NULL;
+    for (; todo; todo = next) {
+        bool finished;
+
+        next = todo->next_fetch;
+        events += fetch_some(todo, &finished);
+        if (!finished)
+            fetch_later(context, todo);
+    }
+    return events;
+}
+
+void ferry_fetches_lose(ferry_context_t *context, ferry_peer_t *peer, int error)
+{
+    struct ferry_recv_op *todo = context->fetching, *next;
+
+    context->fetching = NULL;
+    for (; todo; todo = next) {
+        next = todo->next_fetch;
+        if (todo->endpoint->peer == peer)
+            ferry_recv_complete(ferry_request_of(todo), error);
+        else
+            fetch_later(context, todo);
+    }
+}
