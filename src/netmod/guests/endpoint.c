@@ -271,7 +271,7 @@ int ferry_guests_send_eager(struct ferry_endpoint *base, uint64_t match, const v
 
         return ferry_guests_send(base, &head, &payload);
     }
-    if (!may_write(endpoint))
+    if (!ferry_commons_holds(&endpoint->tx_ring))
         return -EAGAIN;
     return ferry_ring_put_small(&endpoint->tx, FERRY_PKT_EAGER, match, data, length);
 }
@@ -311,7 +311,8 @@ bool ferry_guests_intact(struct ferry_endpoint *base)
 {
     struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
 
-    return ferry_commons_holds(&endpoint->rx_ring) && ferry_commons_holds(&endpoint->rx_bytes);
+    return endpoint->is_private ||
+           (ferry_commons_holds(&endpoint->rx_ring) && ferry_commons_holds(&endpoint->rx_bytes));
 }
 
 bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint)
@@ -330,20 +331,9 @@ static inline bool is_bulk(const struct ferry_head *head)
             head->type == FERRY_PKT_NEXT || head->type == FERRY_PKT_DATA);
 }
 
-/* All else is taken in as a private copy, which is what is checked. slot: room for what lies in a slot. */
-static int take_in(struct ferry_guests_endpoint *endpoint, struct ferry_head *head,
-                   const uint8_t *payload, uint8_t slot[FERRY_SLOT_DATA])
+static int hand_on(struct ferry_guests_endpoint *endpoint, struct ferry_head *head,
+                   const uint8_t *payload)
 {
-    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
-
-    if (!is_bulk(head)) {
-        uint8_t *to = head->length <= FERRY_SLOT_DATA ? slot : guests->bounce;
-
-        memcpy(to, payload, head->length <= FERRY_SLOT_DATA ? FERRY_SLOT_DATA : head->length);
-        payload = to;
-    }
-    if (!ferry_guests_intact(&endpoint->base))
-        return -EIO;
     if (__builtin_expect(head->type == FERRY_PKT_TRANSPORT, 0))
         return on_grow(endpoint, head, payload);
     if (ferry_seals(head->type)) {
@@ -353,6 +343,29 @@ static int take_in(struct ferry_guests_endpoint *endpoint, struct ferry_head *he
             return error;
     }
     return ferry_core_receive(&endpoint->base, head, payload);
+}
+
+/* All else is taken in as a private copy, which is what is checked. slot: room for what lies in a slot. */
+static int take_in(struct ferry_guests_endpoint *endpoint, struct ferry_head *head,
+                   const uint8_t *payload, uint8_t slot[FERRY_SLOT_DATA])
+{
+    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
+    bool in_slot = head->length <= FERRY_SLOT_DATA;
+    int error;
+
+    if (in_slot) {
+        memcpy(slot, payload, FERRY_SLOT_DATA);
+        payload = slot;
+    } else if (!is_bulk(head)) {
+        memcpy(guests->bounce, payload, head->length);
+        payload = guests->bounce;
+    }
+    if (in_slot ? !ferry_commons_holds(&endpoint->rx_ring) : !ferry_guests_intact(&endpoint->base))
+        return -EIO;
+    endpoint->is_private = !is_bulk(head);
+    error = hand_on(endpoint, head, payload);
+    endpoint->is_private = false;
+    return error;
 }
 
 int ferry_guests_drain(struct ferry_guests_endpoint *endpoint)

@@ -61,6 +61,7 @@ struct ferry_guests_endpoint {
     struct ferry_endpoint base;
     uint32_t rank;
     bool reading, may_grow;
+    bool is_private; /* what is being handed on was copied, and found intact */
     struct ferry_guests_region *tx_region, *rx_region;
     struct ferry_ring tx, rx;
     struct ferry_commons_segment tx_ring, tx_bytes, rx_ring, rx_bytes;
