@@ -7,12 +7,19 @@
 
 #include "verbs.h"
 
-#define PLACE_BYTES 36864u /* whole pages */
-_Static_assert(PLACE_BYTES >= FERRY_VERBS_LONG, "size");
+_Static_assert(FERRY_VERBS_PLACE >= FERRY_VERBS_LONG, "size");
+
+/* What is registered before anybody is talked to, and for each peer more. */
+enum {
+    OF_DEVICE = FERRY_VERBS_FIRST_SLOTS * FERRY_VERBS_SLOT +
+                2 * FERRY_VERBS_PLACES * FERRY_VERBS_PLACE,
+    OF_PEER = FERRY_VERBS_PEER_SLOTS * FERRY_VERBS_SLOT
+};
+_Static_assert(OF_DEVICE *FERRY_CARDS_MAX <= 4 << 20 && OF_PEER <= 64 << 10, "size");
 
 static void enter(struct ferry_verbs_device *device, struct ferry_verbs_places *places, int access)
 {
-    size_t length = FERRY_VERBS_PLACES * (size_t) PLACE_BYTES;
+    size_t length = FERRY_VERBS_PLACES * (size_t) FERRY_VERBS_PLACE;
 
     if (!places->memory) {
         void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -23,7 +30,7 @@ static void enter(struct ferry_verbs_device *device, struct ferry_verbs_places *
         madvise(memory, length, MADV_DONTFORK);
         places->memory = memory;
         for (unsigned i = 0; i < FERRY_VERBS_PLACES; i++) {
-            places->all[i].bytes = places->memory + i * (size_t) PLACE_BYTES;
+            places->all[i].bytes = places->memory + i * (size_t) FERRY_VERBS_PLACE;
             ferry_verbs_give_place(places, &places->all[i]);
         }
     }
@@ -55,7 +62,7 @@ void ferry_verbs_free_places(struct ferry_verbs_device *device)
 
     for (unsigned i = 0; i < 2; i++)
         if (both[i]->memory)
-            munmap(both[i]->memory, FERRY_VERBS_PLACES * (size_t) PLACE_BYTES);
+            munmap(both[i]->memory, FERRY_VERBS_PLACES * (size_t) FERRY_VERBS_PLACE);
 }
 
 struct ferry_verbs_place *ferry_verbs_take_place(struct ferry_verbs_places *places)

@@ -43,7 +43,8 @@ struct ferry_verbs_lead {
 
 /* The payload of a longer packet is in a place of the sender's. As long as the fabric's, which may have to carry it. */
 #define FERRY_VERBS_LONG (32768u + 64u)
-#define FERRY_VERBS_PLACES 12u /* of a device, to send from and to read into: as many as a window */
+#define FERRY_VERBS_PLACE 36864u /* whole pages */
+#define FERRY_VERBS_PLACES 10u   /* of a device, to send from, and as many to read into */
 
 /* In place of the payload: where it is. */
 struct ferry_verbs_reference {
