@@ -72,7 +72,7 @@ static void destroy(struct ferry_verbs_endpoint *endpoint)
         ferry_verbs_give_slot(endpoint->rails[0].device, endpoint->own);
     endpoint->own = NULL;
     endpoint->rail_count = 0;
-    endpoint->acknowledging = false;
+    endpoint->acknowledging = endpoint->got_long = false;
 }
 
 /* Makes a queue pair for each of these lanes, as far as needed, or none. Errors: negative errno. */

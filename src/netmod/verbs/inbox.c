@@ -119,6 +119,7 @@ static int take_in(struct ferry_verbs_endpoint *endpoint, const struct ferry_ver
     if (head.seq != endpoint->got + 1)
         return -EPROTO;
     endpoint->got++;
+    endpoint->got_long |= slot->place != NULL;
     return ferry_core_receive(&endpoint->base, &head,
                               slot->place ? slot->place->bytes : slot->bytes + FERRY_VERBS_BEFORE);
 }

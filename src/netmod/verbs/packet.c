@@ -7,7 +7,7 @@
 
 #include "verbs.h"
 
-/* A receiver that has nothing to send says so after so many packets. */
+/* A receiver that has nothing to send says so after so many packets, and after a long one. */
 #define OWE_MOST (FERRY_VERBS_WINDOW / 2)
 /* Every so manieth request tells when it is done. */
 #define TELL_EVERY 8
@@ -20,6 +20,7 @@ static void write_lead(struct ferry_verbs_endpoint *endpoint, uint8_t *to)
 
     memcpy(to, &lead, sizeof(lead));
     endpoint->got_told = endpoint->got;
+    endpoint->got_long = false;
 }
 
 static int post(struct ferry_verbs_rail *rail, const void *bytes, uint32_t length, uint32_t lkey,
@@ -142,11 +143,24 @@ int ferry_verbs_acknowledge(struct ferry_verbs_endpoint *endpoint, uint32_t ackn
     return 0;
 }
 
+bool ferry_verbs_is_read_from(const struct ferry_verbs_endpoint *endpoint)
+{
+    for (uint32_t i = endpoint->acknowledged; i != endpoint->sent; i++)
+        if (endpoint->kept[i % FERRY_VERBS_WINDOW]->place)
+            return true;
+    return false;
+}
+
+static bool has_to_tell(const struct ferry_verbs_endpoint *endpoint)
+{
+    return endpoint->got_long || endpoint->got - endpoint->got_told >= OWE_MOST;
+}
+
 void ferry_verbs_owe(struct ferry_verbs_endpoint *endpoint)
 {
     struct ferry_verbs *verbs = ferry_verbs_of_endpoint(endpoint);
 
-    if (endpoint->owes || endpoint->got - endpoint->got_told < OWE_MOST)
+    if (endpoint->owes || !has_to_tell(endpoint))
         return;
     endpoint->owes = true;
     endpoint->next_owing = verbs->owing;
@@ -177,7 +191,7 @@ void ferry_verbs_pay(struct ferry_verbs *verbs)
 
         verbs->owing = endpoint->next_owing;
         endpoint->owes = false;
-        if (endpoint->got - endpoint->got_told >= OWE_MOST)
+        if (has_to_tell(endpoint))
             say_acknowledged(endpoint);
     }
 }

@@ -288,7 +288,7 @@ static bool verbs_flushed(struct ferry_transport *transport)
             ferry_verbs_nudge(endpoint);
             flushed = false;
         }
-        flushed &= endpoint->state != FERRY_VERBS_FALLING;
+        flushed &= endpoint->state != FERRY_VERBS_FALLING && !ferry_verbs_is_read_from(endpoint);
     }
     return flushed;
 }

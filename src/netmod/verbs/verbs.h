@@ -184,6 +184,7 @@ struct ferry_verbs_endpoint {
     /* Packets by the first rail */
     bool sends_up, receives_up; /* each direction goes over by itself */
     uint32_t sent, acknowledged, got, got_told;
+    bool got_long; /* whose places the peer keeps until it is told */
     struct ferry_verbs_slot *kept[FERRY_VERBS_WINDOW]; /* by number, until acknowledged */
     struct ferry_verbs_slot *inbox, *last_inbox;       /* what can't be taken in yet */
     unsigned inbox_count, fetches;                     /* fetches: that are read just now */
@@ -349,6 +350,8 @@ int ferry_verbs_send(struct ferry_endpoint *base, const struct ferry_head *head,
                      const struct ferry_payload *payload);
 int ferry_verbs_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
                            uint32_t length);
+/* Whether the peer has still to read a long packet. */
+bool ferry_verbs_is_read_from(const struct ferry_verbs_endpoint *endpoint);
 /* Forgets what the peer has taken in. Errors: -EPROTO: it can't have. */
 int ferry_verbs_acknowledge(struct ferry_verbs_endpoint *endpoint, uint32_t acknowledged);
 /* Notes that the peer may wait to be told what was taken in. */
