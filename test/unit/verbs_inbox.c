@@ -243,6 +243,28 @@ static void not_all_are_read_at_once(void **state)
     assert_int_equal(posted(0), 4);
 }
 
+/* The sender keeps the place, and does not leave before it is told. */
+static void a_long_packet_is_acknowledged_at_once(void **state)
+{
+    struct ferry_verbs_slot slot = {0};
+
+    (void) state;
+    posted(2);
+    short_packet(1);
+    assert_false(scene.endpoint.owes);
+    long_packet(2, 0);
+    assert_false(scene.endpoint.owes);
+    adapter_reads(0, true);
+    assert_true(scene.endpoint.owes);
+    scene.endpoint.kept[0] = &slot;
+    scene.endpoint.sent = 1;
+    assert_false(ferry_verbs_is_read_from(&scene.endpoint));
+    slot.place = &scene.verbs.devices[0].in.all[0];
+    assert_true(ferry_verbs_is_read_from(&scene.endpoint));
+    scene.endpoint.acknowledged = 1;
+    assert_false(ferry_verbs_is_read_from(&scene.endpoint));
+}
+
 /* What came before the peer's word that it goes over waits for that. */
 static void early_ones_wait(void **state)
 {
@@ -332,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         test(order_is_kept_around_long_packets),
         test(not_all_are_read_at_once),
+        test(a_long_packet_is_acknowledged_at_once),
         test(early_ones_wait),
         test(what_was_not_read_is_dropped),
         cmocka_unit_test_setup_teardown(nonsense_ends_it, NULL, teardown),
