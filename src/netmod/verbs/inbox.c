@@ -7,8 +7,6 @@
 
 #include "verbs.h"
 
-#define REFERENCE_AT FERRY_VERBS_BEFORE
-
 /* Long packets that are read at once: enough to keep the adapter busy, and not all places for one peer. */
 #define FETCHES_MAX 2u
 
@@ -77,7 +75,7 @@ static void fetch(struct ferry_verbs_endpoint *endpoint, struct ferry_verbs_slot
         device->short_of_places = true;
         return;
     }
-    memcpy(&from, slot->bytes + REFERENCE_AT, sizeof(from));
+    memcpy(&from, slot->bytes + FERRY_VERBS_BEFORE, sizeof(from));
     part.addr = (uintptr_t) slot->place->bytes;
     request.wr.rdma.remote_addr = from.address;
     request.wr.rdma.rkey = from.key;
