@@ -66,7 +66,7 @@ int ferry_open(const ferry_params_t *params, ferry_context_t **context);
 void ferry_close(ferry_context_t *context);
 
 /* Writes what a peer must know to reach this context, at most FERRY_ADDRESS_MAX bytes, and returns
- * how many. After ferry_open_fabric() the address holds more than before. */
+ * how many. After ferry_open_fabric() or ferry_open_reserve() the address holds more than before. */
 int ferry_address(ferry_context_t *context, void *address);
 
 /* Adds the process behind an address, or completes what is known of it when it was added before.
@@ -82,15 +82,24 @@ int ferry_peer_add(ferry_context_t *context, const void *address, size_t length,
 int ferry_invite(ferry_context_t *context, uint8_t key[FERRY_KEY_SIZE]);
 void ferry_withdraw(ferry_context_t *context, const uint8_t key[FERRY_KEY_SIZE]);
 
+/* Whether all must take part in a second exchange; the same in every process. */
+enum ferry_settled {
+    FERRY_SETTLED = 0, /* no: every process of the job reaches every other */
+    FERRY_SETTLE_NETWORK, /* yes, after ferry_open_fabric(): some pair needs it, maybe none with this process */
+    FERRY_SETTLE_RESERVE, /* yes, after ferry_open_reserve(): as for 0, but memory may be taken from them */
+};
+
 /* Called once, when all that start together were added. Proves which of them share memory with this
- * one. Returns 0 when every process of the job reaches every other, 1 when all must take part in a
- * second exchange because some pair (not necessarily one of this process) needs the fabric: the
- * answer is the same in every process. Errors: -EHOSTUNREACH. */
+ * one. Returns an enum ferry_settled. Errors: -EHOSTUNREACH. */
 int ferry_settle(ferry_context_t *context);
 
 /* Opens the transport for peers that share no memory; done at once where it is open already.
  * Errors: -ENODEV no network that can be used (reported). */
 int ferry_open_fabric(ferry_context_t *context);
+
+/* Opens what processes that share memory go on by when that is taken from them. Where there is no network, they do
+ * without. Errors: -ENOMEM. */
+int ferry_open_reserve(ferry_context_t *context);
 
 /* Whether some peer that was added can be reached only over the fabric. */
 bool ferry_needs_fabric(ferry_context_t *context);

@@ -189,7 +189,7 @@ int main(int argc, char **argv)
     meet(&side, rank, fds[rank]);
     if ((error = ferry_settle(side.context)) < 0)
         fail("ferry_settle", error);
-    if (error == 1) {
+    if (error == FERRY_SETTLE_NETWORK) {
         if ((error = ferry_open_fabric(side.context)) < 0)
             fail("ferry_open_fabric", error);
         meet(&side, rank, fds[rank]);

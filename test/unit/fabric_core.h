@@ -116,6 +116,14 @@ void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why
     snprintf(endpoint->peer->why, sizeof(endpoint->peer->why), "%s", why);
 }
 
+struct ferry_endpoint *ferry_core_own_endpoint(struct ferry_transport *transport,
+                                               ferry_peer_t *peer)
+{
+    struct ferry_endpoint *endpoint = ferry_core_endpoint(peer);
+
+    return endpoint && endpoint->transport == transport ? endpoint : NULL;
+}
+
 struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer)
 {
     struct ferry_transport *transport = peer->context->transport;

@@ -85,8 +85,11 @@ static void job_open(struct job *job)
         if (round == 0) {
             again = ferry_settle(context);
             check(again >= 0);
-            if (again)
+            if (again == FERRY_SETTLE_NETWORK)
                 check(ferry_open_fabric(context) == 0);
+            if (again == FERRY_SETTLE_RESERVE)
+                check(ferry_open_reserve(context) == 0);
+            again = again != FERRY_SETTLED;
         }
     }
     job->context = context;

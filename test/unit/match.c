@@ -96,6 +96,31 @@ static void removed_receives_are_passed_over(void **state)
     assert_ptr_equal(ferry_match_take(&table, 7), &second);
 }
 
+static void what_is_given_back_keeps_its_turn(void **state)
+{
+    struct ferry_posted first, second, third, wild1, wild2;
+
+    post(&first, 7, 0);
+    post(&wild1, 0, UINT64_MAX);
+    post(&second, 7, 0);
+    post(&wild2, 0, UINT64_MAX);
+    post(&third, 7, 0);
+    assert_ptr_equal(ferry_match_take(&table, 7), &first);
+    assert_ptr_equal(ferry_match_take(&table, 7), &wild1);
+    assert_ptr_equal(ferry_match_take(&table, 7), &second);
+    ferry_match_give_back(&table, &second);
+    ferry_match_give_back(&table, &wild1);
+    assert_ptr_equal(ferry_match_take(&table, 7), &wild1);
+    assert_ptr_equal(ferry_match_take(&table, 7), &second);
+    ferry_match_give_back(&table, &first);
+    assert_ptr_equal(ferry_match_take(&table, 7), &first);
+    assert_ptr_equal(ferry_match_take(&table, 7), &wild2);
+    ferry_match_give_back(&table, &wild2);
+    assert_ptr_equal(ferry_match_take(&table, 7), &wild2);
+    assert_ptr_equal(ferry_match_take(&table, 7), &third);
+    assert_null(ferry_match_take(&table, 7));
+}
+
 static void earliest_message_first(void **state)
 {
     struct ferry_unexpected a, b, c;
@@ -239,6 +264,7 @@ int main(void)
         with_table(earliest_receive_first),
         with_table(earlier_wildcard_first),
         with_table(removed_receives_are_passed_over),
+        with_table(what_is_given_back_keeps_its_turn),
         with_table(earliest_message_first),
         with_table(carried_bits_are_not_compared),
         with_table(as_the_model),

@@ -39,17 +39,23 @@ static int open_transport(ferry_context_t *context, unsigned index)
     return 0;
 }
 
-/* The transports that FERRY_TRANSPORTS allows, of those opened on demand or of the others. Returns how
- * many are open. Errors: -ENOMEM. */
-static int open_allowed(ferry_context_t *context, bool on_demand)
+enum { AT_ONCE, ON_DEMAND, RESERVE };
+
+static bool belongs(const struct ferry_transport_ops *ops, int to)
+{
+    return ops->on_demand == (to != AT_ONCE) && (to != RESERVE || !ops->upon) &&
+           ferry_list_has(ferry_config()->transports, ops->name);
+}
+
+/* The transports that FERRY_TRANSPORTS allows, of these. Returns how many are open. Errors: -ENOMEM. */
+static int open_allowed(ferry_context_t *context, int which)
 {
     int opened = 0;
 
     for (unsigned i = 0; ferry_transports[i]; i++) {
-        const struct ferry_transport_ops *ops = ferry_transports[i];
         int error;
 
-        if (ops->on_demand != on_demand || !ferry_list_has(ferry_config()->transports, ops->name))
+        if (!belongs(ferry_transports[i], which))
             continue;
         error = context->transports[i] ? 0 : open_transport(context, i);
         if (error == -ENOMEM)
@@ -78,7 +84,7 @@ int ferry_open(const ferry_params_t *params, ferry_context_t **out)
     ferry_handles_init(&context->handles);
     ferry_rma_init(context);
     ferry_wait_init(context);
-    if (open_allowed(context, false) == -ENOMEM) {
+    if (open_allowed(context, AT_ONCE) == -ENOMEM) {
         ferry_close(context);
         return -ENOMEM;
     }
@@ -88,7 +94,7 @@ int ferry_open(const ferry_params_t *params, ferry_context_t **out)
 
 int ferry_open_fabric(ferry_context_t *context)
 {
-    int opened = open_allowed(context, true);
+    int opened = open_allowed(context, ON_DEMAND);
 
     if (opened)
         return opened < 0 ? opened : 0;
@@ -96,6 +102,16 @@ int ferry_open_fabric(ferry_context_t *context)
               "some processes share no memory, and there is no network transport: let "
               "FERRY_TRANSPORTS allow fabric (FERRY_LOG=info says more)");
     return -ENODEV;
+}
+
+int ferry_open_reserve(ferry_context_t *context)
+{
+    int opened = open_allowed(context, RESERVE);
+
+    if (!opened)
+        ferry_log(FERRY_LOG_INFO, "should the memory that processes share be taken from them, this "
+                                  "job ends, for there is no network");
+    return opened < 0 ? opened : 0;
 }
 
 static void report(ferry_context_t *context)

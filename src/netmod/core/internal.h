@@ -38,6 +38,8 @@ struct ferry_peer {
     ferry_context_t *context;
     struct ferry_transport *transport; /* which reaches it, or NULL */
     struct ferry_transport *upper;     /* which is raised upon that, or NULL */
+    struct ferry_transport
+        *network; /* by which it is reached, too, if its transport falls; or NULL */
     void *slot, *user;
     int rank; /* among those that started together, or -1 */
     int error;

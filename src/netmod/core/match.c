@@ -18,15 +18,27 @@ void ferry_match_init(struct ferry_match *table, uint64_t carried)
     }
 }
 
+static inline struct ferry_link *list_of(struct ferry_match *table,
+                                         const struct ferry_posted *posted)
+{
+    return posted->ignore == table->carried ? &table->posted[bin_of(table, posted->match)]
+                                            : &table->wild;
+}
+
 void ferry_match_post(struct ferry_match *table, struct ferry_posted *posted)
 {
-    struct ferry_link *list = &table->wild;
-
     posted->ignore |= table->carried;
     posted->order = table->order++;
-    if (posted->ignore == table->carried)
-        list = &table->posted[bin_of(table, posted->match)];
-    ferry_link_append(list, &posted->link);
+    ferry_link_append(list_of(table, posted), &posted->link);
+}
+
+void ferry_match_give_back(struct ferry_match *table, struct ferry_posted *posted)
+{
+    struct ferry_link *list = list_of(table, posted), *next = list->next;
+
+    while (next != list && ferry_container(next, struct ferry_posted, link)->order < posted->order)
+        next = next->next;
+    ferry_link_append(next, &posted->link);
 }
 
 void ferry_match_add(struct ferry_match *table, struct ferry_unexpected *message)

@@ -43,6 +43,9 @@ void ferry_match_add(struct ferry_match *table, struct ferry_unexpected *message
 /* Takes out the earliest posted receive that fits a message's word, or NULL. */
 struct ferry_posted *ferry_match_take(struct ferry_match *table, uint64_t match);
 
+/* Puts a receive back where it was taken out. */
+void ferry_match_give_back(struct ferry_match *table, struct ferry_posted *posted);
+
 /* The earliest message that fits, left in place, or NULL. */
 struct ferry_unexpected *ferry_match_find(struct ferry_match *table, uint64_t match,
                                           uint64_t ignore);

@@ -131,15 +131,20 @@ static unsigned count_transports(void)
     return count;
 }
 
-static bool may_reach(const ferry_peer_t *peer, const struct ferry_transport *transport)
+/* What this transport may be to the peer, or NULL: of no use. */
+static struct ferry_transport **use_of(ferry_peer_t *peer, const struct ferry_transport *transport)
 {
-    if (!transport)
-        return false;
-    if (transport->ops->upon)
-        return peer->transport && peer->transport->ops == transport->ops->upon && !peer->endpoint &&
-               memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce));
+    if (transport->ops->upon) {
+        bool fits = peer->transport && peer->transport->ops == transport->ops->upon &&
+                    !peer->endpoint &&
+                    memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce));
+
+        return fits ? &peer->upper : NULL;
+    }
     /* One that came by itself has a transport, but was not known to it by address. */
-    return !peer->transport || (peer->transport == transport && peer->rank < 0);
+    if (!peer->transport || (peer->transport == transport && peer->rank < 0))
+        return &peer->transport;
+    return peer->transport->ops->falls && transport->ops->on_demand ? &peer->network : NULL;
 }
 
 /* Offers the parts of an address to the transports, in order of preference. */
@@ -153,21 +158,17 @@ static int reach(ferry_context_t *context, ferry_peer_t *peer, const uint8_t *pa
             ferry_node_note(peer, parts[at], parts + at + 2, parts[at + 1]))
             return -ENOMEM;
     for (unsigned i = 0; ferry_transports[i]; i++) {
-        struct ferry_transport *transport = context->transports[i];
-
-        struct ferry_transport **reached = transport && transport->ops->upon ? &peer->upper
-                                                                             : &peer->transport;
+        struct ferry_transport *transport = context->transports[i], **use;
 
         for (size_t at = 0; transport && transport->ops->note && at < length;
              at += 2u + parts[at + 1])
             if (parts[at] == i)
                 transport->ops->note(transport, peer, parts + at + 2, parts[at + 1]);
-        if (!may_reach(peer, transport))
-            continue;
-        for (size_t at = 0; at < length; at += 2u + parts[at + 1])
+        use = transport ? use_of(peer, transport) : NULL;
+        for (size_t at = 0; use && at < length; at += 2u + parts[at + 1])
             if (parts[at] == i &&
                 transport->ops->reach(transport, peer, parts + at + 2, parts[at + 1]))
-                *reached = transport;
+                *use = transport;
     }
     return 0;
 }
@@ -225,14 +226,17 @@ ferry_peer_t *ferry_core_stranger(struct ferry_transport *transport, const uint8
 
 int ferry_settle(ferry_context_t *context)
 {
-    bool all = false;
+    bool all = false, may_fall = false;
     int error = ferry_nodes_find(context);
 
     if (error)
         return error;
-    for (unsigned i = 0; i < context->active_count && !all; i++)
-        all = context->active[i]->ops->reaches_all &&
-              context->active[i]->ops->reaches_all(context->active[i]);
+    for (unsigned i = 0; i < context->active_count && !all; i++) {
+        const struct ferry_transport_ops *ops = context->active[i]->ops;
+
+        all = ops->reaches_all && ops->reaches_all(context->active[i]);
+        may_fall = all && ops->may_fall && ops->may_fall(context->active[i]);
+    }
     for (unsigned i = 0; i < context->active_count; i++)
         if (context->active[i]->ops->settle) {
             error = context->active[i]->ops->settle(context->active[i]);
@@ -247,7 +251,7 @@ int ferry_settle(ferry_context_t *context)
                       context->peers[i]->rank);
             return -EHOSTUNREACH;
         }
-    return !all;
+    return !all ? FERRY_SETTLE_NETWORK : may_fall ? FERRY_SETTLE_RESERVE : 0;
 }
 
 bool ferry_needs_fabric(ferry_context_t *context)
@@ -310,6 +314,33 @@ struct ferry_endpoint *ferry_peer_connect(ferry_peer_t *peer)
 struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer)
 {
     return ferry_peer_connect(peer);
+}
+
+struct ferry_endpoint *ferry_core_fall_back(struct ferry_endpoint *endpoint)
+{
+    struct ferry_transport *network = endpoint->peer->network;
+
+    if (endpoint->lower || !network)
+        return endpoint->lower;
+    if (network->ops->connect(network, endpoint->peer, &endpoint->lower))
+        return NULL;
+    endpoint->lower->upper = endpoint;
+    return endpoint->lower;
+}
+
+bool ferry_peer_has_network(const ferry_peer_t *peer)
+{
+    return peer->network != NULL;
+}
+
+struct ferry_endpoint *ferry_core_own_endpoint(struct ferry_transport *transport,
+                                               ferry_peer_t *peer)
+{
+    struct ferry_endpoint *endpoint = ferry_peer_connect(peer);
+
+    if (endpoint && endpoint->transport != transport)
+        endpoint = ferry_core_fall_back(endpoint);
+    return endpoint && endpoint->transport == transport ? endpoint : NULL;
 }
 
 void ferry_peer_describe(ferry_peer_t *peer, char *text, size_t room)

@@ -39,6 +39,29 @@ static inline int arrived(struct ferry_endpoint *endpoint)
     return likely(!endpoint->ops->intact || endpoint->ops->intact(endpoint)) ? 0 : -EIO;
 }
 
+/* Stores bytes of a packet. A stream can't be told to go back, so it gets only what is sure.
+ * Errors: -EIO they may be anything; -ENOMEM. */
+static int store_packet(struct ferry_endpoint *endpoint, ferry_request_t *request, size_t offset,
+                        const void *from, size_t length)
+{
+    void *copy;
+    int error;
+
+    if (likely(!request->stream || !endpoint->ops->intact)) {
+        store(request, offset, from, length);
+        return arrived(endpoint);
+    }
+    copy = malloc(length + 1);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, from, length);
+    error = arrived(endpoint);
+    if (!error)
+        store(request, offset, copy, length);
+    free(copy);
+    return error;
+}
+
 /* A message was stored; one so long an adapter could have put there. */
 static inline void note_copied(struct ferry_endpoint *endpoint, ferry_request_t *request,
                                size_t length)
@@ -285,6 +308,17 @@ static inline ferry_request_t *take_posted(ferry_context_t *context, uint64_t ma
     return ferry_request_of(ferry_container(posted, struct ferry_recv_op, posted));
 }
 
+/* What was stored may be anything: the packet may come again, by another way. */
+static int give_back(struct ferry_endpoint *endpoint, ferry_request_t *request, size_t length,
+                     int error)
+{
+    endpoint->core.received.messages--;
+    endpoint->core.received.bytes -= length;
+    if (request)
+        ferry_match_give_back(&endpoint->transport->context->match, &recv_op(request)->posted);
+    return error;
+}
+
 int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                    const void *payload)
 {
@@ -306,23 +340,23 @@ int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     ferry_count(&endpoint->core.received, length);
     request = take_posted(context, head->word);
     if (likely(request != NULL)) {
-        store(request, 0, data, length);
+        error = store_packet(endpoint, request, 0, data, length);
+        if (unlikely(error))
+            return give_back(endpoint, request, length, error);
         note_copied(endpoint, request, length);
-        error = arrived(endpoint);
-        ferry_recv_results(request, error, head->word, length, endpoint->peer);
-        if (unlikely(sender && !error))
+        ferry_recv_results(request, 0, head->word, length, endpoint->peer);
+        if (unlikely(sender))
             ferry_answer(endpoint, FERRY_PKT_DONE, sender, NULL, 0);
         request->done(request);
-        return error;
+        return 0;
     }
     message = message_new(endpoint, head->word, FERRY_MSG_WHOLE, length, length);
     if (!message)
         return -ENOMEM;
     memcpy(message->data, data, length);
-    error = arrived(endpoint);
-    if (unlikely(error)) {
+    if (unlikely(arrived(endpoint))) {
         message_free(message);
-        return error;
+        return give_back(endpoint, NULL, length, -EIO);
     }
     message->sender = sender;
     queue_unexpected(message);
@@ -337,11 +371,12 @@ static int add_piece(struct ferry_endpoint *endpoint, const void *data, size_t l
 
     if (length > message->length - message->got)
         return -EPROTO;
-    if (message->request)
-        store(message->request, message->got, data, length);
-    else
+    if (message->request) {
+        error = store_packet(endpoint, message->request, message->got, data, length);
+    } else {
         memcpy(message->data + message->got, data, length);
-    error = arrived(endpoint);
+        error = arrived(endpoint);
+    }
     if (unlikely(error))
         return error;
     message->got += length;
@@ -365,6 +400,7 @@ int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     struct ferry_message *message;
     ferry_request_t *request;
     uint64_t lead[2];
+    int error;
 
     if (endpoint->core.assembly || head->length < sizeof(lead))
         return -EPROTO;
@@ -383,8 +419,16 @@ int ferry_on_first(struct ferry_endpoint *endpoint, const struct ferry_head *hea
     else
         queue_unexpected(message);
     endpoint->core.assembly = message;
-    return add_piece(endpoint, (const uint8_t *) payload + sizeof(lead),
-                     head->length - sizeof(lead));
+    error = add_piece(endpoint, (const uint8_t *) payload + sizeof(lead),
+                      head->length - sizeof(lead));
+    if (unlikely(error == -EIO || error == -ENOMEM)) {
+        endpoint->core.assembly = NULL;
+        if (!request)
+            ferry_match_remove(&message->link);
+        message_free(message);
+        return give_back(endpoint, request, lead[0], error);
+    }
+    return error;
 }
 
 int ferry_on_next(struct ferry_endpoint *endpoint, const struct ferry_head *head,
@@ -440,8 +484,7 @@ int ferry_on_data(struct ferry_endpoint *endpoint, const struct ferry_head *head
 
     if (!op || op->endpoint != endpoint || head->length > op->want - op->got)
         return -EPROTO;
-    store(ferry_request_of(op), op->got, payload, head->length);
-    error = arrived(endpoint);
+    error = store_packet(endpoint, ferry_request_of(op), op->got, payload, head->length);
     if (unlikely(error))
         return error;
     op->got += head->length;

@@ -35,6 +35,7 @@ struct ferry_payload {
 struct ferry_transport_ops {
     const char *name;
     bool near;      /* its peers share memory */
+    bool falls;     /* that memory may be taken away, see ferry_core_fall_back() */
     bool on_demand; /* opened by ferry_open_fabric(), not from the beginning */
 
     /* The transport that this one is raised upon, or NULL. That one reaches the peer, tells of its end, and carries
@@ -62,6 +63,9 @@ struct ferry_transport_ops {
     /* Whether all that start together reach each other by this transport, judged by their addresses
      * alone: the same answer in each of them. Asked once all were added. */
     bool (*reaches_all)(struct ferry_transport *transport);
+    /* Whether they should know how to reach each other by a network all the same, for it may fall: as reaches_all().
+     * Optional. */
+    bool (*may_fall)(struct ferry_transport *transport);
 
     /* Divides those that start together into sets whose members all share one segment, judged by their addresses
      * alone, so that each of them finds the same: parts[rank], of lengths[rank] bytes (0: none). Fills
@@ -288,8 +292,18 @@ void ferry_core_peer_lost(ferry_peer_t *peer, int error, const char *why);
 
 /* The endpoint of a peer, made when there is none yet (a peer that talks first). NULL: no memory. */
 struct ferry_endpoint *ferry_core_endpoint(ferry_peer_t *peer);
+/* The same for the part of it that is this transport's: the one below, where another is raised upon it. NULL: none. */
+struct ferry_endpoint *ferry_core_own_endpoint(struct ferry_transport *transport,
+                                               ferry_peer_t *peer);
 
 struct ferry_counts *ferry_core_counts(ferry_context_t *context);
+
+/* For a transport that falls: makes the endpoint of a network transport to the same peer, upon which this one goes on,
+ * as endpoint->lower, and returns it; carried() is called for what comes over that. NULL: the peer is not reached by a
+ * network, or there is no memory. Never blocks, never calls back. */
+struct ferry_endpoint *ferry_core_fall_back(struct ferry_endpoint *endpoint);
+/* Whether it would find a network. */
+bool ferry_peer_has_network(const ferry_peer_t *peer);
 
 /* Facts about the process that a transport may need. */
 const ferry_params_t *ferry_core_params(ferry_context_t *context);

@@ -9,7 +9,7 @@
 
 /* Changes whenever anything in this file or a transport's own layout does; peers of different
  * versions refuse each other at start. */
-#define FERRY_WIRE_VERSION 4
+#define FERRY_WIRE_VERSION 5
 
 enum ferry_packet_type {
     FERRY_PKT_NONE = 0,
@@ -40,6 +40,9 @@ struct ferry_head {
 };
 
 #define FERRY_PAYLOAD_MAX 65535
+/* Any network transport carries a packet with such a payload: large enough that a system call is cheap beside the copy,
+ * and so that two take a message of 64 KiB with what the protocol puts before it. */
+#define FERRY_PAYLOAD_CARRIED (32768 + 64)
 
 /* A sender's offer, which names each way in which the receiver may take the message: by the kernel, to which address is
  * handed as where to read in that process; by its adapter, where a descriptor follows, the transport's own; or in

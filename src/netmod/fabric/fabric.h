@@ -10,9 +10,8 @@
 #include "sites.h"
 #include "transport.h"
 
-/* Payload of a packet: large enough that a system call is cheap beside the copy, and so that two take
- * a message of 64 KiB with what the protocol puts before it. */
-#define FERRY_FABRIC_PACKET (32768u + 64u)
+/* Payload of a packet. */
+#define FERRY_FABRIC_PACKET FERRY_PAYLOAD_CARRIED
 
 struct ferry_fabric {
     struct ferry_transport base;

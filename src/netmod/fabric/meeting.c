@@ -274,17 +274,13 @@ static bool ours_goes_first(const struct ferry_fabric_endpoint *endpoint)
 
 void ferry_meeting_proved(struct ferry_fabric *fabric, struct ferry_door *door, ferry_peer_t *peer)
 {
-    struct ferry_endpoint *base;
     struct ferry_fabric_endpoint *endpoint;
     struct ferry_meeting *meeting;
 
     fabric->answering = true;
-    base = ferry_core_endpoint(peer);
+    endpoint = (struct ferry_fabric_endpoint *) ferry_core_own_endpoint(&fabric->base, peer);
     fabric->answering = false;
-    if (base && base->lower)
-        base = base->lower;
-    endpoint = (struct ferry_fabric_endpoint *) base;
-    if (!base || base->ops != fabric->base.ops || endpoint->state != FERRY_FABRIC_MEETING) {
+    if (!endpoint || endpoint->state != FERRY_FABRIC_MEETING) {
         ferry_door_close(door, &fabric->closed);
         return;
     }

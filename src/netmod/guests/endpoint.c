@@ -40,6 +40,9 @@ static void set_sizes(struct ferry_guests_endpoint *endpoint)
     struct ferry_endpoint *base = &endpoint->base;
 
     base->packet_max = (uint32_t) ferry_ring_payload_max(&endpoint->tx) - FERRY_SEAL_SIZE;
+    /* Whatever is in the ring may have to go another way. */
+    if (base->packet_max > FERRY_PAYLOAD_CARRIED)
+        base->packet_max = FERRY_PAYLOAD_CARRIED;
     base->chunk = (uint32_t) ferry_config()->chunk;
     if (base->chunk > base->packet_max)
         base->chunk = base->packet_max;
@@ -105,6 +108,8 @@ static int make_ring(struct ferry_guests_endpoint *endpoint, struct ferry_guests
         return error;
     start(&endpoint->tx, &endpoint->tx_ring, slots, room);
     atomic_store(&endpoint->tx.control->slots_taken, endpoint->tx.count);
+    endpoint->first_count = endpoint->tx.count;
+    endpoint->first_room = room;
     endpoint->tx_bytes = endpoint->tx_ring;
     set_sizes(endpoint);
     if (!ferry_commons_holds(place))
@@ -114,6 +119,21 @@ static int make_ring(struct ferry_guests_endpoint *endpoint, struct ferry_guests
                  ferry_ring_number(endpoint->tx_ring.name.offset, slots, room));
     atomic_fetch_add(&seat->knocks, 1);
     return 0;
+}
+
+/* There is no ring. Returns whether there is another way. */
+static bool do_without(struct ferry_guests_endpoint *endpoint, int error)
+{
+    const char *why =
+        error == -ENOSPC
+            ? "there is no room in the memory that virtual machines share; make it larger"
+            : "the memory that virtual machines share was taken away";
+
+    if (ferry_guests_fall(endpoint, why))
+        return true;
+    ferry_log(FERRY_LOG_ERROR, "process %u can't be reached: %s. Let FERRY_TRANSPORTS allow fabric",
+              endpoint->rank, why);
+    return false;
 }
 
 int ferry_guests_connect(struct ferry_transport *transport, ferry_peer_t *peer,
@@ -126,12 +146,7 @@ int ferry_guests_connect(struct ferry_transport *transport, ferry_peer_t *peer,
     if (!endpoint)
         return -ENOMEM;
     error = make_ring(endpoint, &guests->members[endpoint->rank]);
-    if (error) {
-        ferry_log(
-            FERRY_LOG_ERROR,
-            "there is no room to talk to process %u in the memory that virtual machines share "
-            "(%s): make it larger, or leave guests out of FERRY_TRANSPORTS",
-            endpoint->rank, error == -ENOSPC ? "it is full" : strerror(-error));
+    if (error && !do_without(endpoint, error)) {
         free(endpoint);
         return error;
     }
@@ -179,15 +194,21 @@ int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoin
     return 0;
 }
 
-void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why)
+void ferry_guests_confess(struct ferry_guests_endpoint *endpoint)
 {
     struct ferry_commons_segment *written[] = {&endpoint->tx_ring, &endpoint->tx_bytes};
 
-    endpoint->reading = false;
     for (unsigned i = 0; i < 2; i++)
-        ferry_commons_confess(endpoint->tx_region->commons, written[i]);
+        if (written[i]->memory)
+            ferry_commons_confess(endpoint->tx_region->commons, written[i]);
     if (endpoint->rx_region)
         ferry_commons_confess(endpoint->rx_region->commons, &endpoint->rx_ring);
+}
+
+void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why)
+{
+    endpoint->reading = false;
+    ferry_guests_confess(endpoint);
     ferry_core_lost(&endpoint->base, error, why);
 }
 
@@ -211,16 +232,31 @@ static void grow(struct ferry_guests_endpoint *endpoint)
     told[1] = room;
     told[2] = area.name.seal;
     ferry_ring_put_small(&endpoint->tx, FERRY_PKT_TRANSPORT, 0, told, sizeof(told));
+    endpoint->grown_at = endpoint->tx.count;
     ferry_ring_change_bytes(&endpoint->tx, (char *) area.memory + FERRY_RING_AREA_BEGIN, room);
     endpoint->tx_bytes = area;
     set_sizes(endpoint);
 }
 
-/* Whether this process may still write: see ferry_commons_holds(). What is found then ends the endpoint in
- * housekeeping, for a send never calls back. */
-static inline bool may_write(const struct ferry_guests_endpoint *endpoint)
+/* The memory is not held any more, which a send finds out: without a network that ends the endpoint in housekeeping, for a
+ * send never calls back. */
+static int cant_write(struct ferry_guests_endpoint *endpoint)
 {
-    return ferry_commons_holds(&endpoint->tx_ring) && ferry_commons_holds(&endpoint->tx_bytes);
+    ferry_guests_fall(endpoint, ferry_guests_why_lost(endpoint->tx_region));
+    return -EAGAIN;
+}
+
+/* A packet was written: it came if the memory is held still. */
+static inline int wrote(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                        const struct ferry_payload *payload)
+{
+    int error;
+
+    if (__builtin_expect(ferry_guests_may_write(endpoint), 1))
+        return 0;
+    error = ferry_guests_keep(endpoint, head, payload);
+    cant_write(endpoint);
+    return error;
 }
 
 static int put_sealed(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
@@ -243,44 +279,78 @@ static int put_sealed(struct ferry_guests_endpoint *endpoint, const struct ferry
     return ferry_ring_put(&endpoint->tx, &longer, &with);
 }
 
+static int put(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+               const struct ferry_payload *payload)
+{
+    int error = ferry_seals(head->type) ? put_sealed(endpoint, head, payload)
+                                        : ferry_ring_put(&endpoint->tx, head, payload);
+
+    return error ? error : wrote(endpoint, head, payload);
+}
+
+/* A stream can't be told to go back: what it packs is first put where it stays, so that it can be sent again.
+ * Errors: -EAGAIN nothing was packed. */
+static int pack(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                struct ferry_payload *payload)
+{
+    uint8_t *packed = ferry_guests_of(endpoint->base.transport)->packed;
+    size_t length = head->length + (ferry_seals(head->type) ? FERRY_SEAL_SIZE : 0);
+
+    if (length > FERRY_SLOT_DATA && !ferry_ring_has_bytes(&endpoint->tx, length))
+        return -EAGAIN;
+    payload->stream->pack((void *) payload->data, payload->offset, packed, payload->length);
+    payload->stream = NULL;
+    payload->data = packed;
+    payload->offset = 0;
+    return 0;
+}
+
 int ferry_guests_send(struct ferry_endpoint *base, const struct ferry_head *head,
                       const struct ferry_payload *payload)
 {
     struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
 
-    if (!may_write(endpoint) || !ferry_ring_has_slot(&endpoint->tx))
+    if (__builtin_expect(endpoint->state != FERRY_GUESTS_SHARED, 0))
+        return ferry_guests_send_below(endpoint, head, payload);
+    if (__builtin_expect(!ferry_guests_may_write(endpoint), 0))
+        return cant_write(endpoint);
+    if (!ferry_ring_has_slot(&endpoint->tx))
         return -EAGAIN;
     base->held = endpoint->tx.held;
     if (head->length > endpoint->tx.byte_room / FERRY_RING_GROW_PART && endpoint->may_grow) {
         grow(endpoint);
         return ferry_guests_send(base, head, payload);
     }
-    return ferry_seals(head->type) ? put_sealed(endpoint, head, payload)
-                                   : ferry_ring_put(&endpoint->tx, head, payload);
+    if (payload->stream && ferry_peer_has_network(base->peer)) {
+        struct ferry_payload packed = *payload;
+
+        return pack(endpoint, head, &packed) ? -EAGAIN : put(endpoint, head, &packed);
+    }
+    return put(endpoint, head, payload);
 }
 
 int ferry_guests_send_eager(struct ferry_endpoint *base, uint64_t match, const void *data,
                             uint32_t length)
 {
     struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
+    struct ferry_head head = {.type = FERRY_PKT_EAGER, .length = (uint16_t) length, .word = match};
+    struct ferry_payload payload = {.data = data, .length = length};
 
-    if (length > FERRY_SLOT_DATA) {
-        struct ferry_head head = {
-            .type = FERRY_PKT_EAGER, .length = (uint16_t) length, .word = match};
-        struct ferry_payload payload = {.data = data, .length = length};
-
+    if (length > FERRY_SLOT_DATA || __builtin_expect(endpoint->state != FERRY_GUESTS_SHARED, 0) ||
+        __builtin_expect(!ferry_commons_holds(&endpoint->tx_ring), 0))
         return ferry_guests_send(base, &head, &payload);
-    }
-    if (!ferry_commons_holds(&endpoint->tx_ring))
+    if (ferry_ring_put_small(&endpoint->tx, FERRY_PKT_EAGER, match, data, length))
         return -EAGAIN;
-    return ferry_ring_put_small(&endpoint->tx, FERRY_PKT_EAGER, match, data, length);
+    return wrote(endpoint, &head, &payload);
 }
 
 void ferry_guests_hold(struct ferry_endpoint *base, bool on)
 {
     struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
 
-    if (endpoint->reading && ferry_commons_holds(&endpoint->rx_ring))
+    if (endpoint->state == FERRY_GUESTS_FALLEN)
+        ferry_guests_hold_below(endpoint, on);
+    else if (endpoint->reading && ferry_commons_holds(&endpoint->rx_ring))
         atomic_store_explicit(&endpoint->rx.control->hold, on, memory_order_relaxed);
 }
 
@@ -317,7 +387,7 @@ bool ferry_guests_intact(struct ferry_endpoint *base)
 
 bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint)
 {
-    return may_write(endpoint) &&
+    return ferry_guests_may_write(endpoint) &&
            (!endpoint->reading ||
             (ferry_commons_holds(&endpoint->rx_ring) && ferry_commons_holds(&endpoint->rx_bytes) &&
              ferry_ring_is_sane(&endpoint->rx)));
@@ -331,6 +401,17 @@ static inline bool is_bulk(const struct ferry_head *head)
             head->type == FERRY_PKT_NEXT || head->type == FERRY_PKT_DATA);
 }
 
+int ferry_guests_hand_on(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                         const void *payload)
+{
+    int error;
+
+    endpoint->is_private = true;
+    error = ferry_core_receive(&endpoint->base, head, payload);
+    endpoint->is_private = false;
+    return error;
+}
+
 static int hand_on(struct ferry_guests_endpoint *endpoint, struct ferry_head *head,
                    const uint8_t *payload)
 {
@@ -342,7 +423,8 @@ static int hand_on(struct ferry_guests_endpoint *endpoint, struct ferry_head *he
         if (error)
             return error;
     }
-    return ferry_core_receive(&endpoint->base, head, payload);
+    return is_bulk(head) ? ferry_core_receive(&endpoint->base, head, payload)
+                         : ferry_guests_hand_on(endpoint, head, payload);
 }
 
 /* All else is taken in as a private copy, which is what is checked. slot: room for what lies in a slot. */
@@ -351,7 +433,6 @@ static int take_in(struct ferry_guests_endpoint *endpoint, struct ferry_head *he
 {
     struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
     bool in_slot = head->length <= FERRY_SLOT_DATA;
-    int error;
 
     if (in_slot) {
         memcpy(slot, payload, FERRY_SLOT_DATA);
@@ -362,10 +443,22 @@ static int take_in(struct ferry_guests_endpoint *endpoint, struct ferry_head *he
     }
     if (in_slot ? !ferry_commons_holds(&endpoint->rx_ring) : !ferry_guests_intact(&endpoint->base))
         return -EIO;
-    endpoint->is_private = !is_bulk(head);
-    error = hand_on(endpoint, head, payload);
-    endpoint->is_private = false;
-    return error;
+    return hand_on(endpoint, head, payload);
+}
+
+/* What came from the ring is of no use. */
+static void give_up(struct ferry_guests_endpoint *endpoint, int error)
+{
+    const char *why = error == -EPROTO ? "somebody wrote nonsense into shared memory"
+                                       : strerror(-error);
+
+    if (!ferry_guests_intact(&endpoint->base)) {
+        error = -EIO;
+        why = ferry_guests_why_lost(endpoint->rx_region);
+        if (ferry_guests_fall(endpoint, why))
+            return;
+    }
+    ferry_guests_lose(endpoint, error, why);
 }
 
 int ferry_guests_drain(struct ferry_guests_endpoint *endpoint)
@@ -389,13 +482,17 @@ int ferry_guests_drain(struct ferry_guests_endpoint *endpoint)
         if (result > 0)
             result = take_in(endpoint, &head, payload, slot);
         if (__builtin_expect(result < 0, 0)) {
-            ferry_guests_lose(endpoint, result,
-                              result == -EPROTO ? "somebody wrote nonsense into shared memory"
-                              : result == -EIO  ? ferry_guests_why_lost(endpoint->rx_region)
-                                                : strerror(-result));
+            give_up(endpoint, result);
             break;
         }
         ferry_ring_pop(ring, &whole);
     }
     return events;
+}
+
+void ferry_guests_drain_all(struct ferry_guests_endpoint *endpoint)
+{
+    while (endpoint->reading && ferry_guests_intact(&endpoint->base) &&
+           ferry_guests_drain(endpoint))
+        ;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "list.h"
 #include "log.h"
 
 /* ---- Opening ---- */
@@ -19,12 +20,15 @@ static void guests_close(struct ferry_transport *transport)
     struct ferry_guests *guests = ferry_guests_of(transport);
 
     ferry_guests_regions_close(guests);
-    for (uint32_t i = 0; i < guests->endpoint_count; i++)
+    for (uint32_t i = 0; i < guests->endpoint_count; i++) {
+        free(guests->endpoints[i]->kept);
         free(guests->endpoints[i]);
+    }
     free(guests->members);
     free(guests->endpoints);
     free(guests->readers);
     free(guests->bounce);
+    free(guests->packed);
     free(guests);
 }
 
@@ -46,7 +50,9 @@ static int guests_open(ferry_context_t *context, struct ferry_transport **out)
     guests->endpoints = calloc(size, sizeof(*guests->endpoints));
     guests->readers = calloc(size, sizeof(*guests->readers));
     guests->bounce = malloc(FERRY_PAYLOAD_MAX);
-    if (!guests->members || !guests->endpoints || !guests->readers || !guests->bounce) {
+    guests->packed = malloc(FERRY_PAYLOAD_MAX);
+    if (!guests->members || !guests->endpoints || !guests->readers || !guests->bounce ||
+        !guests->packed) {
         guests_close(&guests->base);
         return -ENOMEM;
     }
@@ -58,22 +64,24 @@ static int guests_open(ferry_context_t *context, struct ferry_transport **out)
 
 struct entry {
     uint32_t region; /* its tag: only a hint at who shares it */
-    uint32_t page;   /* of the region, where the seat begins */
+    uint32_t page;   /* of the region, where the seat begins; and ALONE */
     uint64_t owner, seal;
 };
 
 #define PAGE 4096u
+#define ALONE 0x80000000u /* whoever has that seat may use no network */
 
 /* Nothing once all who start together know each other: to others the network leads. */
 static size_t guests_address(struct ferry_transport *transport, void *part, size_t room)
 {
     struct ferry_guests *guests = ferry_guests_of(transport);
+    uint32_t alone = ferry_list_has(ferry_config()->transports, "fabric") ? 0 : ALONE;
     size_t length = 0;
 
     for (unsigned i = 0; i < guests->region_count && !guests->settled; i++) {
         struct ferry_guests_region *region = &guests->regions[i];
         struct entry entry = {.region = region->tag,
-                              .page = (uint32_t) (region->place.name.offset / PAGE),
+                              .page = (uint32_t) (region->place.name.offset / PAGE) | alone,
                               .owner = region->place.name.tag,
                               .seal = region->place.name.seal};
 
@@ -113,7 +121,7 @@ static void find(struct ferry_guests *guests, struct ferry_guests_member *member
 {
     struct ferry_guests_region *region = &guests->regions[index];
     struct ferry_commons_owner owner = {.tag = entry->owner};
-    struct ferry_commons_name name = {.offset = (uint64_t) entry->page * PAGE,
+    struct ferry_commons_name name = {.offset = (uint64_t) (entry->page & ~ALONE) * PAGE,
                                       .length = region->place.name.length,
                                       .tag = entry->owner,
                                       .seal = entry->seal};
@@ -139,6 +147,7 @@ static void guests_note(struct ferry_transport *transport, ferry_peer_t *peer, c
         return;
     memcpy(entries, part, count * sizeof(entries[0]));
     intersect(guests, entries, count);
+    guests->alone |= count && entries[0].page & ALONE;
     member = &guests->members[rank];
     member->peer = peer;
     for (unsigned i = 0; i < guests->region_count; i++)
@@ -167,6 +176,11 @@ static bool guests_reaches_all(struct ferry_transport *transport)
     struct ferry_guests *guests = ferry_guests_of(transport);
 
     return guests->common_count > 0 && guests->noted >= ferry_core_params(transport->context)->size;
+}
+
+static bool guests_may_fall(struct ferry_transport *transport)
+{
+    return !ferry_guests_of(transport)->alone;
 }
 
 static int guests_settle(struct ferry_transport *transport)
@@ -237,6 +251,8 @@ static int guests_progress(struct ferry_transport *transport)
     for (uint32_t i = 0; i < guests->reader_count; i++)
         if (guests->readers[i]->reading)
             events += ferry_guests_drain(guests->readers[i]);
+    if (__builtin_expect(guests->falling != 0, 0))
+        ferry_guests_tell_fallen(guests);
     return events;
 }
 
@@ -263,45 +279,55 @@ static struct ferry_guests_endpoint *endpoint_of(struct ferry_guests *guests, fe
     return NULL;
 }
 
-static void lose(struct ferry_guests *guests, ferry_peer_t *peer, const char *why)
+static void lose(struct ferry_guests_member *member, struct ferry_guests_endpoint *endpoint,
+                 const char *why)
 {
-    struct ferry_guests_endpoint *endpoint = endpoint_of(guests, peer);
-
     if (endpoint)
         ferry_guests_lose(endpoint, -ECONNRESET, why);
     else
-        ferry_core_peer_lost(peer, -ECONNRESET, why);
+        ferry_core_peer_lost(member->peer, -ECONNRESET, why);
 }
 
-/* A process has ended: what it had sent before is still received, as far as it is there. */
-static void bury(struct ferry_guests *guests, ferry_peer_t *peer, enum ferry_commons_state state)
+/* The memory in common is gone. An endpoint that is made later finds out by itself. */
+static void fall(struct ferry_guests_member *member, struct ferry_guests_endpoint *endpoint,
+                 const char *why)
 {
-    struct ferry_guests_endpoint *endpoint = endpoint_of(guests, peer);
+    if (endpoint ? !ferry_guests_fall(endpoint, why) : !ferry_peer_has_network(member->peer))
+        lose(member, endpoint, why);
+}
 
-    while (endpoint && endpoint->reading && ferry_guests_intact(&endpoint->base) &&
-           ferry_guests_drain(endpoint))
-        ;
-    if (!ferry_peer_lost(peer))
-        lose(guests, peer, why_ended(state));
+/* A process has ended, or seems to: what it had sent before is still received, as far as it is there. */
+static void bury(struct ferry_guests_member *member, struct ferry_guests_endpoint *endpoint,
+                 enum ferry_commons_state state)
+{
+    if (endpoint)
+        ferry_guests_drain_all(endpoint);
+    if (ferry_peer_lost(member->peer))
+        return;
+    if (state == FERRY_COMMONS_SILENT)
+        fall(member, endpoint, why_ended(state));
+    else
+        lose(member, endpoint, why_ended(state));
 }
 
 static void look_after(struct ferry_guests *guests, struct ferry_guests_member *member)
 {
     unsigned index = (unsigned) __builtin_ctz(member->in);
     struct ferry_guests_region *region = &guests->regions[index];
+    struct ferry_guests_endpoint *endpoint = endpoint_of(guests, member->peer);
     enum ferry_commons_state state;
-    struct ferry_guests_endpoint *endpoint;
 
-    if (region->lost) {
-        lose(guests, member->peer, ferry_guests_why_lost(region));
+    if (endpoint && endpoint->state != FERRY_GUESTS_SHARED)
         return;
-    }
     state = ferry_commons_state(region->commons, &member->at[index].owner);
-    endpoint = endpoint_of(guests, member->peer);
-    if (state != FERRY_COMMONS_LIVES && state != FERRY_COMMONS_LEFT)
-        bury(guests, member->peer, state);
+    /* Whatever was read there means nothing then. */
+    region->lost = region->lost || !ferry_commons_holds(&region->place);
+    if (region->lost)
+        fall(member, endpoint, ferry_guests_why_lost(region));
+    else if (state != FERRY_COMMONS_LIVES && state != FERRY_COMMONS_LEFT)
+        bury(member, endpoint, state);
     else if (state == FERRY_COMMONS_LIVES && endpoint && !ferry_guests_is_sound(endpoint))
-        lose(guests, member->peer,
+        fall(member, endpoint,
              ferry_guests_why_lost(endpoint->reading ? endpoint->rx_region : region));
 }
 
@@ -337,8 +363,10 @@ static bool guests_flushed(struct ferry_transport *transport)
     for (uint32_t i = 0; i < guests->endpoint_count; i++) {
         struct ferry_guests_endpoint *endpoint = guests->endpoints[i];
 
-        if (!ferry_peer_lost(endpoint->base.peer) && !ferry_ring_is_taken(&endpoint->tx) &&
-            ferry_commons_holds(&endpoint->tx_ring))
+        if (ferry_peer_lost(endpoint->base.peer) || endpoint->state == FERRY_GUESTS_FALLEN)
+            continue;
+        if (endpoint->state == FERRY_GUESTS_FALLING ||
+            (!ferry_ring_is_taken(&endpoint->tx) && ferry_commons_holds(&endpoint->tx_ring)))
             return false;
     }
     return true;
@@ -352,6 +380,13 @@ static void guests_describe(struct ferry_transport *transport, ferry_peer_t *pee
     uint32_t in = guests->members[ferry_peer_rank(peer)].in;
     char memory[288] = "";
 
+    if (endpoint && endpoint->base.lower) {
+        struct ferry_transport *lower = endpoint->base.lower->transport;
+
+        lower->ops->describe(lower, peer, memory, sizeof(memory));
+        snprintf(text, room, "%.100s; guests: %s", memory, endpoint->why ? endpoint->why : "lost");
+        return;
+    }
     ferry_guests_memory_describe(endpoint ? &endpoint->tx_region->memory
                                           : &guests->regions[__builtin_ctz(in)].memory,
                                  memory, sizeof(memory));
@@ -361,14 +396,17 @@ static void guests_describe(struct ferry_transport *transport, ferry_peer_t *pee
 const struct ferry_transport_ops ferry_guests_ops = {
     .name = "guests",
     .near = true,
+    .falls = true,
     .open = guests_open,
     .close = guests_close,
     .address = guests_address,
     .note = guests_note,
     .reach = guests_reach,
     .reaches_all = guests_reaches_all,
+    .may_fall = guests_may_fall,
     .settle = guests_settle,
     .connect = ferry_guests_connect,
+    .carried = ferry_guests_carried,
     .send = ferry_guests_send,
     .send_eager = ferry_guests_send_eager,
     .hold = ferry_guests_hold,

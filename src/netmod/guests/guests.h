@@ -3,6 +3,9 @@
  * another: no futex, no socket, no lock. Who lives is told by leases (commons.h), and waiting is polling.
  *
  * In each region a process has a seat, where others tell it of their rings. Rings belong to whoever writes them.
+ *
+ * A region may be lost: the device is unplugged, a guest was paused past its lease. Then both go on over the network,
+ * where that reaches (fall.c).
  */
 #ifndef FERRY_GUESTS_H
 #define FERRY_GUESTS_H
@@ -57,15 +60,28 @@ struct ferry_guests_member {
     } at[FERRY_GUESTS_MEMORIES_MAX];
 };
 
+enum ferry_guests_state {
+    FERRY_GUESTS_SHARED,
+    FERRY_GUESTS_FALLING, /* nothing is sent until both know what came by the rings */
+    FERRY_GUESTS_FALLEN,  /* to the network, for good */
+};
+
 struct ferry_guests_endpoint {
     struct ferry_endpoint base;
     uint32_t rank;
+    enum ferry_guests_state state;
     bool reading, may_grow;
     bool is_private; /* what is being handed on was copied, and found intact */
+    bool says;       /* FALLING: the peer is still to be told */
     struct ferry_guests_region *tx_region, *rx_region;
     struct ferry_ring tx, rx;
     struct ferry_commons_segment tx_ring, tx_bytes, rx_ring, rx_bytes;
     uint8_t tx_key[16], rx_key[16]; /* of seals, see seal.h */
+    uint64_t first_count;           /* of the own ring, before the first packet; */
+    size_t first_room;              /* and its byte area then */
+    uint64_t grown_at;              /* the packet that told of another one; 0: none did */
+    struct ferry_guests_kept *kept; /* the last packet, where nobody knows whether it came */
+    const char *why;                /* it fell */
 };
 
 static inline struct ferry_guests_endpoint *ferry_guests_endpoint(struct ferry_endpoint *endpoint)
@@ -82,12 +98,14 @@ struct ferry_guests {
     uint32_t common[FERRY_GUESTS_MEMORIES_MAX]; /* tags of regions that all noted so far name */
     unsigned common_count;
     bool settled, is_short;
+    bool alone;       /* some process may use no network */
     uint32_t reached; /* processes */
     struct ferry_guests_endpoint **endpoints;
     uint32_t endpoint_count;
     struct ferry_guests_endpoint **readers; /* those with a ring to read */
     uint32_t reader_count;
-    uint8_t *bounce; /* FERRY_PAYLOAD_MAX bytes */
+    uint8_t *bounce, *packed; /* FERRY_PAYLOAD_MAX bytes each: what is taken in, and is sent */
+    uint32_t falling;         /* endpoints that are still to tell their peers */
 };
 
 static inline struct ferry_guests *ferry_guests_of(struct ferry_transport *transport)
@@ -138,11 +156,47 @@ int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoin
 /* Takes in a bounded number of packets. Returns how many. */
 int ferry_guests_drain(struct ferry_guests_endpoint *endpoint);
 
+/* Takes in all that came. */
+void ferry_guests_drain_all(struct ferry_guests_endpoint *endpoint);
+
+/* Whether this process may still write: see ferry_commons_holds(). */
+static inline bool ferry_guests_may_write(const struct ferry_guests_endpoint *endpoint)
+{
+    return ferry_commons_holds(&endpoint->tx_ring) && ferry_commons_holds(&endpoint->tx_bytes);
+}
+
 /* Whether the memory of both directions is still what it was, and holds what the peer may have written. */
 bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint);
 
-/* Ends an endpoint: what was written too late is confessed. */
+/* Hands on a packet whose payload no other process can write. */
+int ferry_guests_hand_on(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                         const void *payload);
+
+/* See ferry_commons_confess(). */
+void ferry_guests_confess(struct ferry_guests_endpoint *endpoint);
+/* Ends an endpoint. */
 void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why);
+
+/* ---- fall.c ---- */
+
+/* The memory of an endpoint is lost: it takes the network where there is one (returns true) and goes on. Else false, and the
+ * caller ends it. Never calls back. */
+bool ferry_guests_fall(struct ferry_guests_endpoint *endpoint, const char *why);
+
+/* A packet was written, and then the memory was not held any more: keeps it. Errors: -ENOMEM. */
+int ferry_guests_keep(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                      const struct ferry_payload *payload);
+
+/* Tells the peers of those that fell. */
+void ferry_guests_tell_fallen(struct ferry_guests *guests);
+
+/* These are operations of the transport. */
+int ferry_guests_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
+                         const void *payload);
+/* Of an endpoint that fell. */
+int ferry_guests_send_below(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                            const struct ferry_payload *payload);
+void ferry_guests_hold_below(struct ferry_guests_endpoint *endpoint, bool on);
 
 /* ---- survey.c ---- */
 

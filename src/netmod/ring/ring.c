@@ -42,24 +42,38 @@ void ferry_ring_change_bytes(struct ferry_ring *ring, void *bytes, size_t room)
     ring->byte_base = ring->byte_count;
 }
 
+/* Whether so many bytes more fit. */
+static bool fits(struct ferry_ring *ring, uint64_t span)
+{
+    for (int fresh = 0; fresh < 2; fresh++) {
+        uint64_t taken = ring->known_bytes_taken > ring->byte_base ? ring->known_bytes_taken
+                                                                   : ring->byte_base;
+
+        if (ring->byte_count + span - taken <= ring->byte_room)
+            return true;
+        ring->held = atomic_load_explicit(&ring->control->hold, memory_order_relaxed);
+        ring->known_bytes_taken = atomic_load_explicit(&ring->control->bytes_taken,
+                                                       memory_order_acquire);
+    }
+    return false;
+}
+
+bool ferry_ring_has_bytes(struct ferry_ring *ring, size_t length)
+{
+    size_t start;
+
+    return fits(ring, ferry_ring_span(ring, length, &start));
+}
+
 uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length)
 {
     size_t start;
     uint64_t span = ferry_ring_span(ring, length, &start);
 
-    for (int fresh = 0; fresh < 2; fresh++) {
-        uint64_t taken = ring->known_bytes_taken > ring->byte_base ? ring->known_bytes_taken
-                                                                   : ring->byte_base;
-
-        if (ring->byte_count + span - taken <= ring->byte_room) {
-            ring->byte_count += span;
-            return ring->bytes + start;
-        }
-        ring->held = atomic_load_explicit(&ring->control->hold, memory_order_relaxed);
-        ring->known_bytes_taken = atomic_load_explicit(&ring->control->bytes_taken,
-                                                       memory_order_acquire);
-    }
-    return NULL;
+    if (!fits(ring, span))
+        return NULL;
+    ring->byte_count += span;
+    return ring->bytes + start;
 }
 
 int ferry_ring_put(struct ferry_ring *ring, const struct ferry_head *head,

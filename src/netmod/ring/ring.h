@@ -105,6 +105,9 @@ static inline bool ferry_ring_has_slot(struct ferry_ring *ring)
     return ring->count - ring->known_taken < ring->slot_room;
 }
 
+/* Whether the byte area has room for so many bytes now. */
+bool ferry_ring_has_bytes(struct ferry_ring *ring, size_t length);
+
 /* Where in the byte area the next length bytes go, or NULL: no room yet. */
 uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length);
 
@@ -154,6 +157,9 @@ static inline int ferry_ring_put_small(struct ferry_ring *ring, uint8_t type, ui
 /* Looks for the next packet: fills head and payload and returns 1; 0 none; -EPROTO nonsense. */
 static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *head,
                                   const uint8_t **payload);
+
+/* Goes on to the next packet, without a word to the writer. */
+static inline void ferry_ring_pass(struct ferry_ring *ring, const struct ferry_head *head);
 
 /* Gives the packet that was peeked at back to the writer. */
 static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head);
@@ -212,18 +218,22 @@ static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *he
     return 1;
 }
 
-static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head)
+static inline void ferry_ring_pass(struct ferry_ring *ring, const struct ferry_head *head)
 {
     size_t start;
 
     ring->count++;
-    if (head->length > FERRY_SLOT_DATA) {
+    if (head->length > FERRY_SLOT_DATA)
         ring->byte_count += ferry_ring_span(ring, head->length, &start);
-        if (ring->byte_count - ring->known_bytes_taken >= ring->byte_room / 8) {
-            ring->known_bytes_taken = ring->byte_count;
-            atomic_store_explicit(&ring->control->bytes_taken, ring->byte_count,
-                                  memory_order_release);
-        }
+}
+
+static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head)
+{
+    ferry_ring_pass(ring, head);
+    if (head->length > FERRY_SLOT_DATA &&
+        ring->byte_count - ring->known_bytes_taken >= ring->byte_room / 8) {
+        ring->known_bytes_taken = ring->byte_count;
+        atomic_store_explicit(&ring->control->bytes_taken, ring->byte_count, memory_order_release);
     }
     if (ring->count - ring->known_taken >= ring->slot_room / 4)
         ferry_ring_tell(ring);

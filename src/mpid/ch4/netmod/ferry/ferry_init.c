@@ -227,9 +227,10 @@ int MPIDI_FERRY_init_world(void)
     mpi_errno = exchange(&wants_map);
     MPIR_ERR_CHECK(mpi_errno);
     ret = ferry_settle(context);
-    bool more = ret == 1;
+    bool more = ret > FERRY_SETTLED;
     if (more)
-        ret = ferry_open_fabric(context);
+        ret = ret == FERRY_SETTLE_NETWORK ? ferry_open_fabric(context)
+                                          : ferry_open_reserve(context);
     MPIR_ERR_CHKANDJUMP1(ret < 0, mpi_errno, MPI_ERR_OTHER, "**ferryinit", "**ferryinit %s",
                          explain(ret));
     if (more) {
