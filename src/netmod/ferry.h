@@ -236,6 +236,14 @@ int ferry_am_send(ferry_peer_t *peer, unsigned id, const void *header, size_t he
 /* The longest payload that is sure to arrive at data, not as a message, with this header. */
 size_t ferry_am_eager_max(ferry_peer_t *peer, size_t header_length);
 
+/* ---- Memory from which messages take one copy less ---- */
+
+/* Memory for the program's data that other virtual machines of this host map, too (see FERRY_GUESTS_ALLOC), filled with
+ * zeros, or NULL: none is to be had, use any other. It is the context's, until ferry_close() or until it is given back. */
+void *ferry_alloc(ferry_context_t *context, size_t length);
+/* Gives it back; nothing that is under way may use it any more. Returns false, and does nothing, for other memory. */
+bool ferry_free(ferry_context_t *context, void *memory);
+
 /* ---- Memory of others ---- */
 
 #define FERRY_MEMORY_KEY_MAX 32

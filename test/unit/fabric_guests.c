@@ -35,6 +35,8 @@ static int remove_file(void **state)
 {
     (void) state;
     close(file);
+    unsetenv("FERRY_GUESTS_ALLOC");
+    unsetenv("FERRY_LEASE");
     return unlink(path);
 }
 
@@ -307,6 +309,87 @@ static void streams_go_on_where_they_were(void **state)
     }
 }
 
+/* ---- Memory of the program's ---- */
+
+#define OWN ((size_t) 1 << 20)
+
+static uint64_t count_reads(ferry_context_t *context)
+{
+    ferry_counter_t counter;
+
+    for (unsigned i = 0; ferry_counter(i, &counter); i++)
+        if (!strcmp(counter.name, "ferry_guests_reads"))
+            return ferry_counter_value(context, i);
+    return 0;
+}
+
+/* Sends from such memory, from its beginning and its end, into other memory and into such. */
+static void send_own(struct job *job)
+{
+    uint8_t *out = ferry_alloc(job->context, OWN), *own = ferry_alloc(job->context, OWN);
+    uint8_t *in = malloc(OWN), *other;
+    size_t lengths[] = {8, 70000, OWN - 1, OWN};
+
+    check(out && own && out != own && !ferry_free(job->context, in));
+    for (unsigned i = 0; i < 40; i++) {
+        size_t length = lengths[i % 4], start = i / 4 % 2 ? OWN - length : 0;
+        uint8_t *to = i / 8 % 2 ? own : in;
+        struct job_request s, r;
+
+        if (unplugged_ranks >> job->rank & 1 && i == round_number)
+            unplug(job->context);
+        job_fill(out + start, length, i + (unsigned) job->rank);
+        job_recv(job, i, 0, to, OWN, &r);
+        job_send(job, !job->rank, i, out + start, length, i % 3 ? 0 : FERRY_SYNC, &s);
+        while (!job->lost && (!r.done || !s.done))
+            ferry_progress(job->context);
+        if (job->lost)
+            _exit(unplugged_ranks ? 0 : 1);
+        check(r.request.status == 0 && job_filled(to, length, i + (unsigned) !job->rank));
+    }
+    check(!unplugged_ranks && count_reads(job->context) == 30);
+    /* What was given back is taken again, and is zero. */
+    check(ferry_free(job->context, out) && !ferry_free(job->context, out));
+    other = ferry_alloc(job->context, OWN);
+    check(other);
+    for (size_t i = 0; i < OWN; i++)
+        check(!other[i]);
+    check(!ferry_alloc(job->context, SIZE));
+}
+
+static void the_programs_memory_is_read_in_place(void **state)
+{
+    (void) state;
+    setenv("FERRY_GUESTS_ALLOC", "yes", 1);
+    unplugged_ranks = 0;
+    assert_int_equal(job_run(2, send_own), 0);
+}
+
+/* The program's data is lost then: nobody goes on. */
+static void unplugged_memory_of_the_program_ends_the_job(void **state)
+{
+    (void) state;
+    setenv("FERRY_GUESTS_ALLOC", "yes", 1);
+    setenv("FERRY_LEASE", "1s", 1);
+    for (round_number = 1; round_number < 40; round_number += 9) {
+        /* What the unplugged leave there returns by lease only. */
+        assert_true(!ftruncate(file, 0) && !ftruncate(file, SIZE));
+        unplugged_ranks = 1 + round_number % 2;
+        assert_int_equal(job_run(2, send_own), 0);
+    }
+}
+
+static void alloc_nothing(struct job *job)
+{
+    check(!ferry_alloc(job->context, OWN));
+}
+
+static void it_is_not_taken_unasked(void **state)
+{
+    (void) state;
+    assert_int_equal(job_run(2, alloc_nothing), 0);
+}
+
 /* ---- Other ways to lose it ---- */
 
 static void stand_still(struct job *job)
@@ -340,7 +423,6 @@ static void a_pause_beyond_the_lease_is_survived(void **state)
     (void) state;
     setenv("FERRY_LEASE", "2s", 1);
     assert_int_equal(job_run(2, pause_in_exchange), 0);
-    unsetenv("FERRY_LEASE");
 }
 
 #define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
@@ -352,6 +434,9 @@ int main(void)
         with_file(nothing_wrong_is_believed_when_both_lose_it),
         with_file(it_goes_before_they_talk),
         with_file(streams_go_on_where_they_were),
+        with_file(the_programs_memory_is_read_in_place),
+        with_file(unplugged_memory_of_the_program_ends_the_job),
+        with_file(it_is_not_taken_unasked),
         with_file(a_pause_beyond_the_lease_is_survived),
     };
 

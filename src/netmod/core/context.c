@@ -498,6 +498,25 @@ void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why
     ferry_core_peer_lost(endpoint->peer, error, why);
 }
 
+void *ferry_alloc(ferry_context_t *context, size_t length)
+{
+    void *memory = NULL;
+
+    for (unsigned i = 0; i < context->active_count && !memory; i++)
+        if (context->active[i]->ops->take_memory)
+            memory = context->active[i]->ops->take_memory(context->active[i], length);
+    return memory;
+}
+
+bool ferry_free(ferry_context_t *context, void *memory)
+{
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->ops->give_memory &&
+            context->active[i]->ops->give_memory(context->active[i], memory))
+            return true;
+    return false;
+}
+
 struct ferry_counts *ferry_core_counts(ferry_context_t *context)
 {
     return &context->counts;

@@ -62,16 +62,17 @@ static void fetch_later(ferry_context_t *context, struct ferry_recv_op *op)
     ferry_core_rouse(context);
 }
 
-/* Lets the adapter read it, where both buffers suit. */
+/* Lets the adapter read it, or reads it where it lies, where both buffers suit. */
 static bool begin_read(struct ferry_recv_op *op, const struct ferry_offer *offer)
 {
     struct ferry_endpoint *endpoint = op->endpoint;
+    struct ferry_counts *counts = &endpoint->transport->context->counts;
 
     if (!offer->descriptor_length || !endpoint->ops->read || ferry_request_of(op)->stream ||
         endpoint->ops->read(endpoint, offer->descriptor, offer->descriptor_length, op->buffer,
                             op->want, op))
         return false;
-    ferry_count(&endpoint->transport->context->counts.read, op->want);
+    ferry_count(endpoint->ops->near ? &counts->read_in_place : &counts->read, op->want);
     return true;
 }
 

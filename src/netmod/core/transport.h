@@ -122,6 +122,10 @@ struct ferry_transport_ops {
     size_t (*describe_exposed)(struct ferry_endpoint *endpoint, void *exposed, void *descriptor);
     void (*withdraw)(struct ferry_endpoint *endpoint, void *exposed);
 
+    /* See ferry_alloc(). Optional, both. */
+    void *(*take_memory)(struct ferry_transport *transport, size_t length);
+    bool (*give_memory)(struct ferry_transport *transport, void *memory);
+
     /* So many bytes, longer than eager_max, were copied from the peer's message to where its adapter could have put
      * them: the next time may be another. Optional. */
     void (*copied)(struct ferry_endpoint *endpoint, const void *to, size_t length);
@@ -194,6 +198,7 @@ struct ferry_counts {
     struct ferry_volume piecewise;                    /* received */
     struct ferry_volume copied_by_cma, copied_by_mem; /* one for each call of fetch() that copied */
     struct ferry_volume read;                         /* by the adapter; one for each message */
+    struct ferry_volume read_in_place;                /* from memory that is shared; the same */
     uint64_t copy_failures, stalls, unexpected, wakes;
 };
 

@@ -54,7 +54,8 @@ bool ferry_guests_fall(struct ferry_guests_endpoint *endpoint, const char *why)
 
     if (endpoint->state != FERRY_GUESTS_SHARED)
         return true;
-    if (!ferry_core_fall_back(&endpoint->base))
+    /* What the program would send now is not what it wrote. */
+    if (ferry_guests_own_is_lost(guests) || !ferry_core_fall_back(&endpoint->base))
         return false;
     ferry_log(FERRY_LOG_WARN,
               "messages to process %u take the network from now on, which is slower: %s",
@@ -73,6 +74,7 @@ static void tell(struct ferry_guests_endpoint *endpoint)
     struct took took;
 
     ferry_guests_drain_all(endpoint);
+    ferry_guests_end_reads(endpoint);
     endpoint->says = endpoint->reading = false;
     ferry_guests_of(endpoint->base.transport)->falling--;
     if (ferry_peer_lost(endpoint->base.peer))

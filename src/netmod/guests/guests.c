@@ -19,6 +19,7 @@ static void guests_close(struct ferry_transport *transport)
 {
     struct ferry_guests *guests = ferry_guests_of(transport);
 
+    ferry_guests_program_close(guests);
     ferry_guests_regions_close(guests);
     for (uint32_t i = 0; i < guests->endpoint_count; i++) {
         free(guests->endpoints[i]->kept);
@@ -253,6 +254,8 @@ static int guests_progress(struct ferry_transport *transport)
             events += ferry_guests_drain(guests->readers[i]);
     if (__builtin_expect(guests->falling != 0, 0))
         ferry_guests_tell_fallen(guests);
+    if (__builtin_expect(guests->reads != NULL, 0))
+        events += ferry_guests_go_on_reading(guests);
     return events;
 }
 
@@ -331,6 +334,20 @@ static void look_after(struct ferry_guests *guests, struct ferry_guests_member *
              ferry_guests_why_lost(endpoint->reading ? endpoint->rx_region : region));
 }
 
+/* What the program had in a region is no longer what it wrote: it can't go on. */
+static void lose_all(struct ferry_guests *guests)
+{
+    uint32_t size = ferry_core_params(guests->base.context)->size;
+
+    for (uint32_t rank = 0; rank < size; rank++) {
+        struct ferry_guests_member *member = &guests->members[rank];
+
+        if (member->reached && !ferry_peer_lost(member->peer))
+            lose(member, endpoint_of(guests, member->peer),
+                 "memory that this process got by FERRY_GUESTS_ALLOC was taken from it");
+    }
+}
+
 /* Each ring's own word decides in the end; this is for those that nothing comes through. */
 static void guests_housekeep(struct ferry_transport *transport)
 {
@@ -339,6 +356,8 @@ static void guests_housekeep(struct ferry_transport *transport)
 
     if (!guests->settled)
         return;
+    if (ferry_guests_own_is_lost(guests))
+        lose_all(guests);
     for (unsigned i = 0; i < guests->region_count; i++)
         guests->regions[i].lost = guests->regions[i].lost ||
                                   !ferry_commons_holds(&guests->regions[i].place);
@@ -393,6 +412,11 @@ static void guests_describe(struct ferry_transport *transport, ferry_peer_t *pee
     snprintf(text, room, "guests (%s)", memory);
 }
 
+static void guests_lost(struct ferry_endpoint *endpoint)
+{
+    ferry_guests_end_reads(ferry_guests_endpoint(endpoint));
+}
+
 const struct ferry_transport_ops ferry_guests_ops = {
     .name = "guests",
     .near = true,
@@ -410,6 +434,13 @@ const struct ferry_transport_ops ferry_guests_ops = {
     .send = ferry_guests_send,
     .send_eager = ferry_guests_send_eager,
     .hold = ferry_guests_hold,
+    .lost = guests_lost,
+    .take_memory = ferry_guests_take_memory,
+    .give_memory = ferry_guests_give_memory,
+    .expose = ferry_guests_expose,
+    .describe_exposed = ferry_guests_describe_exposed,
+    .withdraw = ferry_guests_withdraw,
+    .read = ferry_guests_read,
     .intact = ferry_guests_intact,
     .progress = guests_progress,
     .patience = guests_patience,

@@ -104,8 +104,10 @@ struct ferry_guests {
     uint32_t endpoint_count;
     struct ferry_guests_endpoint **readers; /* those with a ring to read */
     uint32_t reader_count;
-    uint8_t *bounce, *packed; /* FERRY_PAYLOAD_MAX bytes each: what is taken in, and is sent */
-    uint32_t falling;         /* endpoints that are still to tell their peers */
+    uint8_t *bounce, *packed;     /* FERRY_PAYLOAD_MAX bytes each: what is taken in, and is sent */
+    struct ferry_guests_own *own; /* what the program has in regions */
+    struct ferry_guests_read *reads;
+    uint32_t falling; /* endpoints that are still to tell their peers */
 };
 
 static inline struct ferry_guests *ferry_guests_of(struct ferry_transport *transport)
@@ -179,8 +181,8 @@ void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const 
 
 /* ---- fall.c ---- */
 
-/* The memory of an endpoint is lost: it takes the network where there is one (returns true) and goes on. Else false, and the
- * caller ends it. Never calls back. */
+/* The memory of an endpoint is lost: it takes the network where there is one (returns true) and goes on. Else, and where
+ * memory of the program's went with it, false, and the caller ends it. Never calls back. */
 bool ferry_guests_fall(struct ferry_guests_endpoint *endpoint, const char *why);
 
 /* A packet was written, and then the memory was not held any more: keeps it. Errors: -ENOMEM. */
@@ -197,6 +199,26 @@ int ferry_guests_carried(struct ferry_endpoint *endpoint, const struct ferry_hea
 int ferry_guests_send_below(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
                             const struct ferry_payload *payload);
 void ferry_guests_hold_below(struct ferry_guests_endpoint *endpoint, bool on);
+
+/* ---- program.c: memory of the program's in a region ---- */
+
+/* These are operations of the transport. */
+void *ferry_guests_take_memory(struct ferry_transport *transport, size_t length);
+bool ferry_guests_give_memory(struct ferry_transport *transport, void *memory);
+void *ferry_guests_expose(struct ferry_endpoint *endpoint, const void *from, size_t length);
+size_t ferry_guests_describe_exposed(struct ferry_endpoint *endpoint, void *exposed,
+                                     void *descriptor);
+void ferry_guests_withdraw(struct ferry_endpoint *endpoint, void *exposed);
+int ferry_guests_read(struct ferry_endpoint *endpoint, const void *descriptor,
+                      size_t descriptor_length, void *to, size_t length, void *op);
+
+/* Goes on with what is being read, each by a part. Returns the number of parts. */
+int ferry_guests_go_on_reading(struct ferry_guests *guests);
+/* What is being read from this peer comes in another way, or not at all. */
+void ferry_guests_end_reads(struct ferry_guests_endpoint *endpoint);
+/* Whether memory of the program's was taken from this process. */
+bool ferry_guests_own_is_lost(const struct ferry_guests *guests);
+void ferry_guests_program_close(struct ferry_guests *guests);
 
 /* ---- survey.c ---- */
 

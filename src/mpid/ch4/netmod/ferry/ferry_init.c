@@ -303,10 +303,16 @@ fn_fail:
 
 void *MPIDI_FERRY_mpi_alloc_mem(MPI_Aint size, MPIR_Info *info)
 {
-    return MPIDIG_mpi_alloc_mem(size, info);
+    ferry_context_t *context = MPIDI_FERRY_global.context;
+    void *memory = context != NULL ? ferry_alloc(context, (size_t) size) : NULL;
+
+    return memory != NULL ? memory : MPIDIG_mpi_alloc_mem(size, info);
 }
 
 int MPIDI_FERRY_mpi_free_mem(void *memory)
 {
-    return MPIDIG_mpi_free_mem(memory);
+    ferry_context_t *context = MPIDI_FERRY_global.context;
+
+    return context != NULL && ferry_free(context, memory) ? MPI_SUCCESS
+                                                          : MPIDIG_mpi_free_mem(memory);
 }

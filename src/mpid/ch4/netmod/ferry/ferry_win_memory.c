@@ -114,7 +114,9 @@ static int take_memory(MPIR_Win *win)
     if (node != NULL && (is_shared || MPIDIG_WIN(win, info_args).alloc_shm))
         error = share(win, node);
     if (error != 0 && (node == NULL || !is_shared)) {
-        win->base = win->size > 0 ? MPL_malloc(win->size, MPL_MEM_RMA) : NULL;
+        win->base = win->size > 0 ? ferry_alloc(MPIDI_FERRY_global.context, win->size) : NULL;
+        if (win->base == NULL && win->size > 0)
+            win->base = MPL_malloc(win->size, MPL_MEM_RMA);
         error = win->base != NULL || win->size == 0 ? 0 : -ENOMEM;
     }
     return error;
@@ -166,9 +168,10 @@ void MPIDI_FERRY_win_release(MPIR_Win *win)
         win->create_flavor != MPI_WIN_FLAVOR_SHARED)
         return;
     win->create_flavor = MPI_WIN_FLAVOR_CREATE;
-    if (MPIDIG_WIN(win, shared_table) == NULL)
-        MPL_free(win->base);
-    else if (ours->memory != NULL)
+    if (MPIDIG_WIN(win, shared_table) == NULL) {
+        if (!ferry_free(MPIDI_FERRY_global.context, win->base))
+            MPL_free(win->base);
+    } else if (ours->memory != NULL)
         ferry_shared_unmap(ours->memory, ours->length);
     if (ours->memory != NULL && win->comm_ptr->node_comm->rank == 0)
         ferry_shared_release(MPIDI_FERRY_global.context, ours->name, ours->length);
