@@ -352,6 +352,57 @@ static void a_busy_sender_is_not_waited_for(void **state)
     run("", 2, absent);
 }
 
+static uint64_t counted(struct job *job, const char *name)
+{
+    ferry_counter_t counter;
+
+    for (unsigned i = 0; ferry_counter(i, &counter); i++)
+        if (!strcmp(counter.name, name))
+            return ferry_counter_value(job->context, i);
+    check(!"there is such a counter");
+    return 0;
+}
+
+/* The sender is away until the first part was fetched, then attends: the rest comes from both. */
+static void coming_back(struct job *job)
+{
+    uint8_t *data = malloc(LONGEST);
+    struct job_request r;
+    uint64_t fetched = 0;
+
+    job_fill(data, LONGEST, 4);
+    if (job->rank == 0) {
+        job_send(job, 1, 1, data, LONGEST, 0, &r);
+        while (!atomic_load(&job->board->word))
+            usleep(100);
+        for (int i = 0; i < 1000; i++)
+            ferry_progress(job->context);
+        atomic_store(&job->board->word, 2);
+    } else {
+        memset(data, 0, LONGEST);
+        job_recv(job, 1, 0, data, LONGEST, &r);
+        while (!fetched && !r.done) {
+            ferry_progress(job->context);
+            fetched = counted(job, "ferry_cma_bytes");
+        }
+        atomic_store(&job->board->word, 1);
+        while (atomic_load(&job->board->word) < 2)
+            usleep(100);
+    }
+    job_wait(job, &r);
+    check(r.request.status == 0 && job_filled(data, LONGEST, 4));
+    if (job->rank == 1 && fetched) {
+        check(counted(job, "ferry_cma_bytes") == fetched && fetched < LONGEST);
+        check(counted(job, "ferry_piecewise_bytes") == LONGEST - fetched);
+    }
+}
+
+static void a_sender_that_comes_back_copies_too(void **state)
+{
+    (void) state;
+    run("FERRY_COPY=cma", 2, coming_back);
+}
+
 /* The second process dies while a message to it and one from it are under way. */
 static void dying(struct job *job)
 {
@@ -584,6 +635,7 @@ int main(void)
         cmocka_unit_test(many_to_many),
         cmocka_unit_test(a_flood_stays_with_its_sender),
         cmocka_unit_test(a_busy_sender_is_not_waited_for),
+        cmocka_unit_test(a_sender_that_comes_back_copies_too),
         cmocka_unit_test(active_messages),
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),

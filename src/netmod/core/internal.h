@@ -88,8 +88,9 @@ struct ferry_recv_op {
     uint64_t address; /* where to fetch, in the sender */
     size_t want, got;
     struct ferry_recv_op *next_fetch;
-    uint32_t beats;    /* the sender's, when it offered */
-    uint32_t patience; /* looks left before it is taken for busy elsewhere; 0: fetch */
+    uint32_t beats; /* the sender's, when it offered */
+    uint32_t
+        patience; /* looks left before it is taken for busy elsewhere, and 1; 0: fetch in any case */
 };
 
 _Static_assert(sizeof(struct ferry_send_op) <= sizeof(((ferry_request_t *) 0)->internal), "size");

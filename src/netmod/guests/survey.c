@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "auth.h"
 #include "config.h"
 #include "guests.h"
 #include "survey.h"
+
+/* In which it is found out that a process was killed: half a second, and some more. */
+#define AWHILE_US 700000u
 
 #define MIB(bytes) ((double) (bytes) / (1 << 20))
 
@@ -31,6 +35,12 @@ static bool add_usage(struct ferry_survey *survey, const char *label,
         return false;
     }
     ferry_commons_usage(commons, &usage);
+    if (usage.owners > 1) {
+        /* Some of them may have died: see ferry_commons_tend(). */
+        usleep(AWHILE_US);
+        ferry_commons_tend(commons, 0);
+        ferry_commons_usage(commons, &usage);
+    }
     ferry_commons_close(commons);
     ferry_survey_add(survey, label,
                      "usable: %.0f MiB, cached (a line takes %.1f ns); %.1f of %.1f MiB are free, "
