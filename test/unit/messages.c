@@ -403,6 +403,37 @@ static void a_sender_that_comes_back_copies_too(void **state)
     run("FERRY_COPY=cma", 2, coming_back);
 }
 
+/* More than the ring holds, to somebody who says nothing himself: he wakes the sender when there is room. */
+static void full_ring(struct job *job)
+{
+    enum { MANY = 2000 };
+    struct job_request r;
+    uint64_t word;
+
+    if (job->rank == 0) {
+        for (word = 0; word < MANY; word++) {
+            job_send(job, 1, word, &word, sizeof(word), 0, &r);
+            job_wait(job, &r);
+        }
+        return;
+    }
+    for (uint64_t i = 0, before = counted(job, "ferry_wakes"); i < MANY; i++) {
+        /* Time to fill the ring, and to fall asleep */
+        if (i % 500 == 0)
+            usleep(50000);
+        job_recv(job, i, 0, &word, sizeof(word), &r);
+        job_wait(job, &r);
+        check(word == i);
+        check(i < MANY - 1 || counted(job, "ferry_wakes") > before);
+    }
+}
+
+static void room_in_a_ring_wakes_who_waits_for_it(void **state)
+{
+    (void) state;
+    run("FERRY_SPIN=0us", 2, full_ring);
+}
+
 /* The second process dies while a message to it and one from it are under way. */
 static void dying(struct job *job)
 {
@@ -636,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_flood_stays_with_its_sender),
         cmocka_unit_test(a_busy_sender_is_not_waited_for),
         cmocka_unit_test(a_sender_that_comes_back_copies_too),
+        cmocka_unit_test(room_in_a_ring_wakes_who_waits_for_it),
         cmocka_unit_test(active_messages),
         cmocka_unit_test(gets_and_puts),
         cmocka_unit_test(a_dead_peer_is_noticed),

@@ -217,6 +217,11 @@ static void hear(struct ferry_guests *guests, struct ferry_guests_region *region
                                                        : 0;
     if (!error)
         error = ferry_guests_attach(guests, ferry_guests_endpoint(endpoint), region, number, seal);
+    /* Who has left took the ring along, and waited until nothing was in it; of others housekeeping tells. */
+    if (error == -ESTALE &&
+        ferry_commons_state(region->commons, &member->at[region - guests->regions].owner) !=
+            FERRY_COMMONS_LIVES)
+        return;
     if (error)
         ferry_core_peer_lost(member->peer, error,
                              member->reached

@@ -45,13 +45,19 @@ uint64_t ferry_seal(const uint8_t key[16], uint64_t count, const struct ferry_he
 int ferry_unseal(const uint8_t key[16], uint64_t count, struct ferry_head *head,
                  const uint8_t **payload)
 {
-    size_t lead = (head->type == FERRY_PKT_AM_RTS ? sizeof(struct ferry_rts) : 0);
+    bool is_offer = head->type == FERRY_PKT_AM_RTS;
     uint64_t seal, header = head->word >> 16;
+    size_t lead;
 
-    if (header > FERRY_AM_HEADER_MAX || head->length < FERRY_SEAL_SIZE + lead + header)
+    if (header > FERRY_AM_HEADER_MAX ||
+        head->length < FERRY_SEAL_SIZE + header + (is_offer ? sizeof(struct ferry_rts) : 0))
         return -EPROTO;
     memcpy(&seal, *payload, sizeof(seal));
     head->length -= FERRY_SEAL_SIZE;
     *payload += FERRY_SEAL_SIZE;
-    return ferry_seal(key, count, head, *payload, lead + header) == seal ? 0 : -EPROTO;
+    /* An offer has no data; what tells where these are is sealed, too. */
+    lead = is_offer ? head->length : header;
+    if (lead > FERRY_SEALED_MAX)
+        return -EPROTO;
+    return ferry_seal(key, count, head, *payload, lead) == seal ? 0 : -EPROTO;
 }

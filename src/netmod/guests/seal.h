@@ -10,8 +10,8 @@
 #include "guests.h"
 
 #define FERRY_SEAL_SIZE 8
-/* An offer's own words and the longest header. */
-#define FERRY_SEALED_MAX (sizeof(struct ferry_rts) + FERRY_AM_HEADER_MAX)
+/* An offer's own words, the longest header, and where the data is. */
+#define FERRY_SEALED_MAX (sizeof(struct ferry_rts) + FERRY_AM_HEADER_MAX + FERRY_DESCRIPTOR_MAX)
 
 /* Whether packets of a type are sealed. */
 static inline bool ferry_seals(uint8_t type)

@@ -46,7 +46,8 @@ struct ferry_ring_control {
     alignas(FERRY_LINE) _Atomic uint64_t slots_taken; /* written by the reader */
     _Atomic uint64_t bytes_taken;
     _Atomic uint32_t hold;
-    alignas(FERRY_LINE) uint8_t reserved[FERRY_LINE];
+    alignas(FERRY_LINE) _Atomic uint32_t
+        wants; /* written by the writer: it sleeps until there is room */
 };
 
 /* One side's private view. */
@@ -122,6 +123,12 @@ static inline bool ferry_ring_is_taken(const struct ferry_ring *ring)
     return atomic_load_explicit(&ring->control->slots_taken, memory_order_acquire) == ring->count;
 }
 
+/* Tells the reader whether the writer sleeps until there is room. */
+static inline void ferry_ring_want(struct ferry_ring *ring, bool on)
+{
+    atomic_store_explicit(&ring->control->wants, on, memory_order_relaxed);
+}
+
 /* Makes the next slot, whose word and data are written, visible to the reader. */
 static inline void ferry_ring_publish(struct ferry_ring *ring, uint8_t type, uint8_t flags,
                                       uint16_t length)
@@ -169,6 +176,12 @@ static inline void ferry_ring_tell(struct ferry_ring *ring)
 {
     ring->known_taken = ring->count;
     atomic_store_explicit(&ring->control->slots_taken, ring->count, memory_order_release);
+}
+
+/* Whether the writer sleeps until it is told of room: to be asked after a fence, when it was told. */
+static inline bool ferry_ring_is_wanted(const struct ferry_ring *ring)
+{
+    return atomic_load_explicit(&ring->control->wants, memory_order_relaxed);
 }
 
 /* Whether the next slot holds what it may: nothing yet, the packet before the last round, or the next one. */

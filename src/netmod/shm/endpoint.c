@@ -216,13 +216,18 @@ static void grow(struct ferry_shm_endpoint *endpoint)
     set_sizes(endpoint);
 }
 
-static inline void wake(struct ferry_shm_endpoint *endpoint)
+/* What was written comes before what the sleeper says is read: by a fence here, or by the one of the sleeper. */
+static inline void fence(const struct ferry_shm_endpoint *endpoint)
 {
-    /* The message is written before this is read: by a fence here, or by the one of the sleeper. */
     if (__builtin_expect(endpoint->fences, 0))
         atomic_thread_fence(memory_order_seq_cst);
     else
         atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline void wake(struct ferry_shm_endpoint *endpoint)
+{
+    fence(endpoint);
     if (__builtin_expect(atomic_load_explicit(endpoint->asleep, memory_order_relaxed), 0)) {
         ferry_board_wake(endpoint->board, endpoint->rank);
         ferry_core_has_woken(endpoint->base.transport->context);
@@ -309,9 +314,18 @@ static int receive_own(struct ferry_shm_endpoint *endpoint, const struct ferry_h
     return ferry_copy_receive(endpoint, head, payload);
 }
 
+/* It has been told of room. */
+static inline void wake_writer(struct ferry_shm_endpoint *endpoint)
+{
+    fence(endpoint);
+    if (__builtin_expect(ferry_ring_is_wanted(&endpoint->rx), 0))
+        wake(endpoint);
+}
+
 int ferry_shm_drain(struct ferry_shm_endpoint *endpoint)
 {
     struct ferry_ring *ring = &endpoint->rx;
+    uint64_t slots = ring->known_taken, bytes = ring->known_bytes_taken;
     struct ferry_head head;
     const uint8_t *payload;
     int events;
@@ -334,5 +348,7 @@ int ferry_shm_drain(struct ferry_shm_endpoint *endpoint)
         }
         ferry_ring_pop(ring, &head);
     }
+    if (ring->known_taken != slots || ring->known_bytes_taken != bytes)
+        wake_writer(endpoint);
     return events;
 }

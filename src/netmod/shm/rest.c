@@ -77,6 +77,32 @@ void ferry_shm_find_neighbours(struct ferry_shm *shm, uint32_t own_rank)
     ferry_core_shares(shm->base.context, shm->is_crowded, in_quota(shm, own_rank));
 }
 
+/* Whether something waits for room in its ring. */
+static bool is_full(const struct ferry_shm_endpoint *endpoint)
+{
+    return endpoint->writing && (endpoint->base.core.first || endpoint->base.core.streams);
+}
+
+/* Readers are told who sleeps until they make room. */
+static void want_room(struct ferry_shm *shm, bool on)
+{
+    for (uint32_t i = 0; i < shm->endpoint_count; i++)
+        if (is_full(shm->endpoints[i]))
+            ferry_ring_want(&shm->endpoints[i]->tx, on);
+}
+
+static bool got_room(struct ferry_shm *shm)
+{
+    for (uint32_t i = 0; i < shm->endpoint_count; i++) {
+        struct ferry_shm_endpoint *endpoint = shm->endpoints[i];
+
+        if (is_full(endpoint) && ferry_ring_has_slot(&endpoint->tx) &&
+            ferry_ring_has_bytes(&endpoint->tx, endpoint->base.chunk))
+            return true;
+    }
+    return false;
+}
+
 /* Whether there is anything to do, without doing it. */
 static bool has_work(struct ferry_shm *shm)
 {
@@ -89,7 +115,7 @@ static bool has_work(struct ferry_shm *shm)
     for (unsigned i = 0; i < shm->board_count; i++)
         if (ferry_board_knocks(shm->boards[i].board) != shm->boards[i].knocks)
             return true;
-    return false;
+    return got_room(shm);
 }
 
 /* On several boards, one can't be woken by all; and without the fence that others rely on, by none. */
@@ -106,6 +132,7 @@ void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds)
 {
     struct ferry_shm *shm = ferry_shm_of(transport);
 
+    want_room(shm, true);
     if (shm->board_count > 1 && microseconds > SEVERAL_BOARDS_US)
         microseconds = SEVERAL_BOARDS_US;
     for (unsigned i = 0; i < shm->board_count; i++)
@@ -120,8 +147,10 @@ void ferry_shm_sleep(struct ferry_transport *transport, unsigned microseconds)
         if (released)
             ferry_core_acquire(transport->context);
     }
-    if (--shm->sleepers == 0)
+    if (--shm->sleepers == 0) {
         get_up(shm, has_work(shm));
+        want_room(shm, false);
+    }
 }
 
 void ferry_shm_rouse(struct ferry_transport *transport)

@@ -1,12 +1,12 @@
 # Memory of virtual machines, for which a file that two containers have in common stands here.
 
 region() { # helps
-    rm -f /run/region
-    truncate -s 16M /run/region
-    chmod 666 /run/region
+    mkdir -p /run/region
+    truncate -s 16M /run/region/memory
+    chmod 666 /run/region/memory
     container a share=/run/region:/run/region
     container b share=/run/region:/run/region
-    export FERRY_GUESTS_MEMORY=/run/region
+    export FERRY_GUESTS_MEMORY=/run/region/memory
 }
 
 over_a_region() {
@@ -22,11 +22,11 @@ over_a_region() {
 }
 
 erase_region() { # helps
-    head -c 16777216 /dev/zero | dd of=/run/region conv=notrunc bs=1M status=none
+    head -c 16777216 /dev/zero | dd of=/run/region/memory conv=notrunc bs=1M status=none
 }
 
 truncate_region() { # helps
-    truncate -s 0 /run/region
+    truncate -s 0 /run/region/memory
 }
 
 # Nothing is on its way just then, so that the job can go on.
@@ -34,7 +34,7 @@ lost_region() {
     local how ranks=2
     region
     for how in erase truncate; do
-        truncate -s 16M /run/region
+        truncate -s 16M /run/region/memory
         FERRY_TRANSPORTS=guests,fabric meanwhile ${how}_region job a,b -n 2 "$programs/meanwhile" "$SANDBOX/meanwhile"
         says 'take the network from now on'
         by fabric
