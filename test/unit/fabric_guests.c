@@ -6,6 +6,7 @@
 
 #include "guests.h"
 #include "job.h"
+#include "region.h"
 
 #include <pthread.h>
 
@@ -17,27 +18,10 @@
 
 static const size_t sizes[] = {0, 8, 48, 49, 3000, 16000, 40000, 70000, LONGEST};
 
-static char path[] = "/dev/shm/ferry-test-XXXXXX";
-static int file;
-
 static int make_file(void **state)
 {
     (void) state;
-    strcpy(path, "/dev/shm/ferry-test-XXXXXX");
-    file = mkstemp(path);
-    setenv("FERRY_GUESTS_MEMORY", path, 1);
-    setenv("FERRY_TRANSPORTS", "guests,fabric", 1);
-    setenv("FERRY_LOG", "error", 1);
-    return file < 0 || ftruncate(file, SIZE);
-}
-
-static int remove_file(void **state)
-{
-    (void) state;
-    close(file);
-    unsetenv("FERRY_GUESTS_ALLOC");
-    unsetenv("FERRY_LEASE");
-    return unlink(path);
+    return region_make("guests,fabric", SIZE);
 }
 
 /* ---- Unplugging ---- */
@@ -425,7 +409,7 @@ static void a_pause_beyond_the_lease_is_survived(void **state)
     assert_int_equal(job_run(2, pause_in_exchange), 0);
 }
 
-#define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
+#define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, region_remove)
 
 int main(void)
 {

@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "guests.h"
 #include "job.h"
+#include "region.h"
 #include "seal.h"
 
 #include <fcntl.h>
@@ -14,26 +15,10 @@
 #define SIZE ((size_t) 4 << 20)
 #define LONG ((size_t) 1 << 20)
 
-static char path[] = "/dev/shm/ferry-test-XXXXXX";
-static int file;
-
 static int make_file(void **state)
 {
     (void) state;
-    strcpy(path, "/dev/shm/ferry-test-XXXXXX");
-    file = mkstemp(path);
-    setenv("FERRY_GUESTS_MEMORY", path, 1);
-    setenv("FERRY_TRANSPORTS", "guests", 1);
-    setenv("FERRY_LOG", "error", 1);
-    return file < 0 || ftruncate(file, SIZE);
-}
-
-static int remove_file(void **state)
-{
-    (void) state;
-    close(file);
-    unsetenv("FERRY_LEASE");
-    return unlink(path);
+    return region_make("guests", SIZE);
 }
 
 static uint8_t *map_file(void)
@@ -258,7 +243,7 @@ static void a_seal_holds_for_one_packet(void **state)
     }
 }
 
-#define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
+#define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, region_remove)
 
 int main(void)
 {

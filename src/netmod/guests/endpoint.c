@@ -341,7 +341,10 @@ int ferry_guests_send_eager(struct ferry_endpoint *base, uint64_t match, const v
         return ferry_guests_send(base, &head, &payload);
     if (ferry_ring_put_small(&endpoint->tx, FERRY_PKT_EAGER, match, data, length))
         return -EAGAIN;
-    return wrote(endpoint, &head, &payload);
+    /* The byte area has no part in it. */
+    return __builtin_expect(ferry_commons_holds(&endpoint->tx_ring), 1)
+               ? 0
+               : wrote(endpoint, &head, &payload);
 }
 
 void ferry_guests_hold(struct ferry_endpoint *base, bool on)
