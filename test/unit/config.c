@@ -281,7 +281,7 @@ static void print(void **state)
     ferry_config_print(&config, environment, out);
     fclose(out);
     refused(text, "FERRY_CHUNK=8K\n    piece in which");
-    refused(text, "    origin: environment\n    default: 16K; allowed: 256..32K; unit: bytes");
+    refused(text, "    origin: environment\n    default: 32K; allowed: 256..32K; unit: bytes");
     refused(text, "    origin: default, for what the environment says is wrong\n    default: 1ms;");
     refused(text, "    origin: default\n    default: 256; allowed: 8..");
     refused(text, "FERRY_FABRIC_INTERFACE=\n");

@@ -403,6 +403,37 @@ static void a_sender_that_comes_back_copies_too(void **state)
     run("FERRY_COPY=cma", 2, coming_back);
 }
 
+/* Each fetches, where both have a message for the other: one of each is there throughout. */
+static void crossing(struct job *job)
+{
+    uint8_t *out = malloc(LONGEST), *in = malloc(LONGEST);
+    struct job_request early, sent, got;
+
+    job_fill(out, LONGEST, 4);
+    memset(in, 0, LONGEST);
+    job_send(job, 1 - job->rank, 2, out, LONGEST, 0, &early);
+    job_recv(job, 1, 0, in, LONGEST, &got);
+    job_send(job, 1 - job->rank, 1, out, LONGEST, 0, &sent);
+    job_wait(job, &got);
+    job_wait(job, &sent);
+    check(got.request.status == 0 && job_filled(in, LONGEST, 4));
+    if (!counted(job, "ferry_copy_failures")) {
+        check(counted(job, "ferry_cma_bytes") == LONGEST);
+        check(counted(job, "ferry_piecewise_bytes") == 0);
+    }
+    job_barrier(job);
+    job_recv(job, 2, 0, in, LONGEST, &got);
+    job_wait(job, &got);
+    job_wait(job, &early);
+    check(job_filled(in, LONGEST, 4));
+}
+
+static void messages_that_cross_are_fetched(void **state)
+{
+    (void) state;
+    run("FERRY_COPY=cma", 2, crossing);
+}
+
 /* More than the ring holds, to somebody who says nothing himself: he wakes the sender when there is room. */
 static void full_ring(struct job *job)
 {
@@ -667,6 +698,7 @@ int main(void)
         cmocka_unit_test(a_flood_stays_with_its_sender),
         cmocka_unit_test(a_busy_sender_is_not_waited_for),
         cmocka_unit_test(a_sender_that_comes_back_copies_too),
+        cmocka_unit_test(messages_that_cross_are_fetched),
         cmocka_unit_test(room_in_a_ring_wakes_who_waits_for_it),
         cmocka_unit_test(active_messages),
         cmocka_unit_test(gets_and_puts),

@@ -76,6 +76,7 @@ struct ferry_send_op {
     void *exposed;   /* to the peer's adapter */
     uint32_t header_length;
     uint8_t type;
+    bool offered; /* counts in endpoint->core.offers */
 };
 
 struct ferry_recv_op {

@@ -118,6 +118,13 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
 
 /* ---- Fetching ---- */
 
+/* Whether the sender is to take messages from here: it has copying of its own to do then, and one copy by each is less
+ * than two. */
+static bool goes_both_ways(const struct ferry_recv_op *op)
+{
+    return op->endpoint->core.offers && op->endpoint->fetch_single;
+}
+
 /* Whether to call for the message, or the rest of it, since its sender is there to stream it: quicker, as both copy. One look
  * at its messages while it was waited for shows that; while a part was fetched as many as a sender that polls makes. */
 static bool sender_attends(struct ferry_recv_op *op)
@@ -136,14 +143,14 @@ static int fetch_some(struct ferry_recv_op *op, bool *finished)
     ssize_t got;
     int error = 0;
 
-    if (sender_attends(op)) {
+    if (!goes_both_ways(op) && sender_attends(op)) {
         *finished = true;
         error = call_for(request);
         if (error)
             ferry_recv_complete(request, error);
         return 1;
     }
-    if (op->patience > 1) {
+    if (op->patience > 1 && !goes_both_ways(op)) {
         op->patience--;
         *finished = false;
         return 0;

@@ -18,9 +18,7 @@ void ferry_send_finish(struct ferry_pending *pending, int status)
     struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
     ferry_request_t *request = ferry_request_of(op);
 
-    if (op->handle)
-        ferry_handle_free(&op->endpoint->transport->context->handles, op->handle);
-    withdraw(op);
+    ferry_offer_undo(op);
     free(op->header);
     request->status = status;
     request->done(request);
@@ -149,6 +147,8 @@ int ferry_offer_init(struct ferry_send_op *op)
     op->pending.push = push_offer;
     if (!op->handle)
         return -ENOMEM;
+    op->offered = true;
+    op->endpoint->core.offers++;
     expose(op);
     return 0;
 }
@@ -224,6 +224,8 @@ void ferry_offer_undo(struct ferry_send_op *op)
 {
     if (op->handle)
         ferry_handle_free(&op->endpoint->transport->context->handles, op->handle);
+    if (op->offered)
+        op->endpoint->core.offers--;
     withdraw(op);
 }
 

@@ -213,6 +213,7 @@ struct ferry_endpoint {
     bool held;           /* the peer asks for offers, see hold() */
     size_t fetch_min;    /* from here on fetch() may be used; SIZE_MAX: never */
     bool fetch_always;   /* also when the peer could stream */
+    bool fetch_single;   /* fetch() is one copy as far as is known, not two within the kernel */
     struct ferry_endpoint *upper, *lower; /* that is raised upon this one; upon which this one is */
     const struct ferry_transport_ops *way; /* by which messages go just now; NULL: ops */
 
@@ -221,7 +222,8 @@ struct ferry_endpoint {
         struct ferry_pending *first, *last; /* messages and answers that wait, in order */
         struct ferry_volume sent, received; /* beside what is looked at for each message */
         bool busy, lost, holding;
-        struct ferry_pending *streams;    /* large messages on their way, served in turn */
+        uint32_t offers;               /* messages to the peer that were offered and are not done */
+        struct ferry_pending *streams; /* large messages on their way, served in turn */
         struct ferry_message *assembly;   /* what NEXT packets belong to */
         struct ferry_endpoint *next_busy; /* the context's list of endpoints with work */
         size_t unexpected;                /* bytes from it that wait for a receive */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "list.h"
 #include "log.h"
 #include "shm.h"
 
@@ -28,7 +29,8 @@ static struct ferry_shm_endpoint *new_endpoint(struct ferry_shm *shm, ferry_peer
                  .peer = peer,
                  .eager_max = config->eager_max,
                  .fetch_min = config->fetch_min,
-                 .fetch_always = !strcmp(config->fetch, "always")},
+                 .fetch_always = !strcmp(config->fetch, "always"),
+                 .fetch_single = ferry_list_has(config->copy, "cma")},
         .board = *ferry_peer_slot(peer),
         .rank = (uint32_t) ferry_peer_rank(peer),
         .may_grow = true,
@@ -190,10 +192,24 @@ void ferry_shm_free(struct ferry_shm_endpoint *endpoint)
 
 /* ---- Sending ---- */
 
+/* What all areas of a process may have, roughly: who sends to more peers than fit gets smaller ones. Bytes. */
+#define AREAS_BYTES ((size_t) 8 << 20)
+#define AREA_LEAST ((size_t) 64 << 10)
+
+static size_t area_room(struct ferry_shm *shm)
+{
+    size_t room = ferry_config()->bulk_bytes;
+
+    shm->areas++;
+    while (room > AREA_LEAST && room * shm->areas > AREAS_BYTES)
+        room /= 2;
+    return room;
+}
+
 /* Exchanges the byte area for a larger one; when there is no memory for it, the small one does. */
 static void grow(struct ferry_shm_endpoint *endpoint)
 {
-    size_t room = ferry_config()->bulk_bytes;
+    size_t room = area_room(ferry_shm_of(endpoint->base.transport));
     struct ferry_extent extent = {.length = FERRY_RING_AREA_BEGIN + room};
     struct ferry_slot *slot = ferry_ring_slot(&endpoint->tx);
     uint64_t told[2];

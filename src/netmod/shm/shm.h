@@ -92,6 +92,7 @@ struct ferry_shm {
     uint32_t reader_count;
     uint32_t neighbours, processors; /* neighbours on all boards and itself; what they share */
     struct ferry_load load;
+    unsigned areas;    /* for large messages, that this process wanted */
     bool is_crowded;   /* neighbours are more than processors */
     unsigned sleepers; /* threads of this process */
     bool is_short;     /* of memory: the user was told */
