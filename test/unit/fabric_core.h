@@ -114,6 +114,14 @@ void ferry_core_lost(struct ferry_endpoint *endpoint, int error, const char *why
     endpoint->peer->lost = true;
     endpoint->peer->error = error;
     snprintf(endpoint->peer->why, sizeof(endpoint->peer->why), "%s", why);
+    endpoint->ops->lost(endpoint);
+}
+
+/* What reads is an int: 0 until it has ended, then 1 or an error. */
+void ferry_core_read_done(void *op, int error)
+{
+    assert_int_equal(*(int *) op, 0);
+    *(int *) op = error ? error : 1;
 }
 
 struct ferry_endpoint *ferry_core_own_endpoint(struct ferry_transport *transport,

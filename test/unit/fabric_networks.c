@@ -134,6 +134,25 @@ static void a_wrong_provider_is_named(void **state)
     assert_int_equal(status, 0);
 }
 
+static void the_first_provider_that_is_there_is_used(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    (void) state;
+    if (pid == 0) {
+        struct pair pair;
+
+        setenv("FERRY_FABRIC_PROVIDER", "carrier-pigeon,tcp", 1);
+        pair = pair_new();
+        exchange(pair.to_b, pair.to_a, 10);
+        pair_free(&pair);
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    assert_int_equal(status, 0);
+}
+
 /* ---- Many addresses ---- */
 
 static void the_next_address_is_tried(void **state)
@@ -293,6 +312,7 @@ int main(void)
         cmocka_unit_test(own_networks_come_first),
         cmocka_unit_test(the_interface_can_be_chosen),
         cmocka_unit_test(a_wrong_provider_is_named),
+        cmocka_unit_test(the_first_provider_that_is_there_is_used),
         cmocka_unit_test(the_next_address_is_tried),
         cmocka_unit_test(containers_with_bridges),
         cmocka_unit_test(containers_with_a_black_hole),

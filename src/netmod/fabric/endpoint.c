@@ -318,6 +318,8 @@ static void on_failed_operation(struct ferry_fabric *fabric)
         return;
     if (buffer->use == FERRY_BUFFER_RECEIVE)
         endpoint->receives--;
+    else if (buffer->use == FERRY_BUFFER_READ)
+        ferry_fabric_read_some(buffer, true);
     else
         ferry_fabric_sent(buffer);
     fabric->failed = true;
@@ -342,6 +344,8 @@ int ferry_fabric_read_completions(struct ferry_fabric *fabric)
             continue;
         if (buffer->use == FERRY_BUFFER_RECEIVE)
             ferry_fabric_received(buffer, entries[i].len);
+        else if (buffer->use == FERRY_BUFFER_READ)
+            ferry_fabric_read_some(buffer, false);
         else
             ferry_fabric_sent(buffer);
     }

@@ -81,6 +81,7 @@ static int fabric_open(ferry_context_t *context, struct ferry_transport **out)
     ferry_link_init(&fabric->routes);
     ferry_link_init(&fabric->meeting);
     ferry_link_init(&fabric->endpoints);
+    ferry_link_init(&fabric->exposed);
     if (start(fabric)) {
         fabric_close(&fabric->base);
         return -ENODEV;
@@ -103,6 +104,7 @@ static void fabric_close(struct ferry_transport *transport)
 {
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
 
+    ferry_fabric_withdraw_all(fabric);
     while (!ferry_link_empty(&fabric->endpoints)) {
         struct ferry_fabric_endpoint *endpoint =
             ferry_container(fabric->endpoints.next, struct ferry_fabric_endpoint, link);
@@ -120,6 +122,7 @@ static void fabric_close(struct ferry_transport *transport)
     if (fabric->loading)
         ferry_library_close(&fabric->library);
     ferry_fabric_free_buffers(fabric);
+    ferry_fabric_free_reads(fabric);
     if (fabric->listener >= 0)
         close(fabric->listener);
     if (fabric->epoll >= 0)
@@ -178,9 +181,14 @@ static void fabric_describe(struct ferry_transport *transport, ferry_peer_t *pee
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
     struct ferry_fabric_route *route = *ferry_peer_slot(peer);
     struct ferry_fabric_endpoint *endpoint = route ? route->endpoint : NULL;
-    const char *provider = ferry_config()->fabric_provider;
+    const char *provider = ferry_library_is_ready(&fabric->library)
+                               ? ferry_library_provider(&fabric->library)
+                               : ferry_config()->fabric_provider;
     char address[FERRY_SITE_TEXT];
 
+    /* The name that people know. */
+    if (!strcmp(provider, "net"))
+        provider = "tcp";
     if (endpoint && endpoint == fabric->self)
         snprintf(text, room, "fabric (itself)");
     else if (endpoint && endpoint->remote.family)
@@ -207,6 +215,8 @@ static int look(struct ferry_fabric *fabric)
     }
     if (fabric->stalled)
         ferry_fabric_push_stalled(fabric);
+    if (fabric->reading)
+        ferry_fabric_push_reads(fabric);
     if (fabric->self)
         events += ferry_self_progress(fabric->self);
     if (meeting || fabric->looks % LOOKS_PER_DOOR == 0)
@@ -265,7 +275,8 @@ static unsigned fabric_patience(struct ferry_transport *transport)
 
     fabric->rest = 0;
     if (!ferry_link_empty(&fabric->meeting) || fabric->stranger_count || fabric->opening ||
-        fabric->ending || fabric->stalled || (fabric->self && fabric->self->first))
+        fabric->ending || fabric->stalled || fabric->reading ||
+        (fabric->self && fabric->self->first))
         return PATIENCE_US;
     for (struct ferry_link *link = fabric->endpoints.next; link != &fabric->endpoints;
          link = link->next) {
@@ -273,7 +284,7 @@ static unsigned fabric_patience(struct ferry_transport *transport)
                                                                  link);
 
         if (endpoint->state == FERRY_FABRIC_UP && endpoint != fabric->self &&
-            (endpoint->sends || !endpoint->watched))
+            (endpoint->sends || endpoint->exposed || !endpoint->watched))
             return PATIENCE_US;
     }
     return UINT_MAX;
@@ -307,6 +318,11 @@ const struct ferry_transport_ops ferry_fabric_ops = {
     .send = ferry_fabric_send,
     .send_eager = ferry_fabric_send_eager,
     .hold = ferry_fabric_hold,
+    .expose = ferry_fabric_expose,
+    .describe_exposed = ferry_fabric_describe_exposed,
+    .withdraw = ferry_fabric_withdraw,
+    .read = ferry_fabric_read,
+    .lost = ferry_fabric_lost,
     .progress = fabric_progress,
     .patience = fabric_patience,
     .housekeep = fabric_housekeep,

@@ -38,6 +38,9 @@ struct ferry_fabric {
     bool failed;                  /* an operation did: there are events to read */
     struct ferry_fabric_buffer *free_buffers, *all_buffers;
     unsigned buffers_used;
+    struct ferry_fabric_read *free_reads, *all_reads;
+    unsigned reading;          /* messages */
+    struct ferry_link exposed; /* to be read by peers */
     struct ferry_fabric_endpoint *self;
 
     /* Pace (fabric.c) */
@@ -66,7 +69,7 @@ enum ferry_fabric_state {
 struct ferry_fabric_buffer {
     struct ferry_fabric_buffer *next, *next_of_all;
     struct ferry_fabric_endpoint *endpoint; /* NULL: libfabric may still name it, nobody waits */
-    enum { FERRY_BUFFER_SEND, FERRY_BUFFER_RECEIVE, FERRY_BUFFER_SMALL } use;
+    enum { FERRY_BUFFER_SEND, FERRY_BUFFER_RECEIVE, FERRY_BUFFER_SMALL, FERRY_BUFFER_READ } use;
     uint32_t length;
     _Alignas(16) uint8_t bytes[]; /* a head, then the payload */
 };
@@ -88,9 +91,12 @@ struct ferry_fabric_endpoint {
     struct ferry_fabric_buffer small;      /* stands for all small sends */
     struct ferry_fabric_buffer *stalled;   /* taken from the core, not yet by libfabric */
     struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES];
-    uint64_t since_ns;        /* in this state */
-    uint64_t acknowledged_ns; /* see ferry_descriptor_silent() */
-    const char *why;          /* it ends */
+    struct ferry_fabric_read *reads; /* messages, in order */
+    unsigned slices;                 /* of them, under way */
+    unsigned exposed;                /* messages that the peer may read */
+    uint64_t since_ns;               /* in this state */
+    uint64_t acknowledged_ns;        /* see ferry_descriptor_silent() */
+    const char *why;                 /* it ends */
     struct ferry_site remote;
 
     struct ferry_fabric_buffer *first, *last; /* to oneself (self.c) */
@@ -158,6 +164,23 @@ void ferry_fabric_hold(struct ferry_endpoint *base, bool on);
 void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint);
 struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint);
 void ferry_fabric_free_buffers(struct ferry_fabric *fabric);
+
+/* ---- read.c: long messages ---- */
+
+/* Operations of the transport. */
+void *ferry_fabric_expose(struct ferry_endpoint *base, const void *from, size_t length);
+size_t ferry_fabric_describe_exposed(struct ferry_endpoint *base, void *exposed, void *descriptor);
+void ferry_fabric_withdraw(struct ferry_endpoint *base, void *exposed);
+int ferry_fabric_read(struct ferry_endpoint *base, const void *descriptor, size_t descriptor_length,
+                      void *to, size_t length, void *op);
+void ferry_fabric_lost(struct ferry_endpoint *base);
+/* A slice has come, or failed. */
+void ferry_fabric_read_some(struct ferry_fabric_buffer *buffer, bool failed);
+/* Asks again for what libfabric did not take. */
+void ferry_fabric_push_reads(struct ferry_fabric *fabric);
+/* To be called before the endpoints are freed; and after libfabric is closed. */
+void ferry_fabric_withdraw_all(struct ferry_fabric *fabric);
+void ferry_fabric_free_reads(struct ferry_fabric *fabric);
 
 /* ---- survey.c ---- */
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "held.h"
+#include "list.h"
 
 #define SONAME "libfabric.so.1"
 #define API FI_VERSION(1, 11)
@@ -67,13 +68,14 @@ static int find_functions(struct ferry_library *library)
     return 0;
 }
 
-static struct fi_info *hints(const char *provider)
+static struct fi_info *hints(const char *provider, uint64_t caps)
 {
     struct fi_info *hints = fi.dupinfo(NULL);
 
     if (!hints)
         return NULL;
-    hints->caps = FI_MSG;
+    hints->caps = caps;
+    hints->domain_attr->mr_mode = FI_MR_VIRT_ADDR | FI_MR_PROV_KEY | FI_MR_ALLOCATED;
     hints->ep_attr->type = FI_EP_MSG;
     hints->domain_attr->threading = FI_THREAD_DOMAIN;
     hints->domain_attr->control_progress = FI_PROGRESS_MANUAL;
@@ -87,7 +89,7 @@ static struct fi_info *hints(const char *provider)
 /* The names of providers that would do. */
 static void list_providers(char *names, size_t room)
 {
-    struct fi_info *wanted = hints(NULL), *found = NULL;
+    struct fi_info *wanted = hints(NULL, FI_MSG), *found = NULL;
     size_t used = 0;
 
     names[0] = 0;
@@ -102,15 +104,30 @@ static void list_providers(char *names, size_t room)
         fi.freeinfo(wanted);
 }
 
-static int find_provider(struct ferry_library *library)
+static int try_provider(struct ferry_library *library, const char *provider, uint64_t caps)
 {
-    struct fi_info *wanted = hints(library->provider);
-    char names[64];
+    struct fi_info *wanted = hints(provider, caps);
     int error = wanted ? fi.getinfo(API, NULL, NULL, 0, wanted, &library->info) : -FI_ENOMEM;
 
     if (wanted)
         fi.freeinfo(wanted);
+    return error;
+}
+
+static int find_provider(struct ferry_library *library)
+{
+    const char *cursor = library->providers;
+    char name[32], names[64];
+    int error = -FI_ENODATA;
+
+    while (error && ferry_list_next(&cursor, name, sizeof(name))) {
+        error = try_provider(library, name, FI_MSG | FI_RMA);
+        library->reads = !error;
+        if (error)
+            error = try_provider(library, name, FI_MSG);
+    }
     if (!error) {
+        library->by_address = library->info->domain_attr->mr_mode & FI_MR_VIRT_ADDR;
         library->inject_max = library->info->tx_attr->inject_size < FERRY_FABRIC_INJECT
                                   ? library->info->tx_attr->inject_size
                                   : FERRY_FABRIC_INJECT;
@@ -118,7 +135,7 @@ static int find_provider(struct ferry_library *library)
     }
     list_providers(names, sizeof(names));
     snprintf(library->why, sizeof(library->why),
-             "FERRY_FABRIC_PROVIDER=%.32s: libfabric says: %s; it offers: %s", library->provider,
+             "FERRY_FABRIC_PROVIDER=%.32s: libfabric says: %s; it offers: %s", library->providers,
              fi.strerror(-error), names[0] ? names : "nothing that can be used");
     return -1;
 }
@@ -161,12 +178,12 @@ static void *load(void *arg)
 
 /* ---- In the program's thread ---- */
 
-int ferry_library_open(struct ferry_library *library, const char *provider)
+int ferry_library_open(struct ferry_library *library, const char *providers)
 {
     sigset_t all, old;
     int error;
 
-    library->provider = provider;
+    library->providers = providers;
     atomic_init(&library->state, FERRY_LIBRARY_LOADING);
     /* One of libfabric's libraries would put handlers of its own on SIGSEGV, SIGBUS, SIGINT and others
      * when it is loaded. */

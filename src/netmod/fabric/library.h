@@ -13,6 +13,7 @@
 #include <rdma/fi_endpoint.h>
 #include <rdma/fi_eq.h>
 #include <rdma/fi_errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "sites.h"
@@ -28,9 +29,11 @@ enum ferry_library_state { FERRY_LIBRARY_LOADING, FERRY_LIBRARY_READY, FERRY_LIB
 
 struct ferry_library {
     _Atomic enum ferry_library_state state;
-    char why[200]; /* once failed */
-    const char *provider;
+    char why[200];         /* once failed */
+    const char *providers; /* that were asked for: a list */
     size_t inject_max;
+    bool reads;      /* out of a peer's memory, */
+    bool by_address; /* of which its address names a place; else its offset in the region */
     struct fi_info *info;
     struct fid_fabric *fabric;
     struct fid_domain *domain;
@@ -40,9 +43,18 @@ struct ferry_library {
 };
 
 /* Begins to load. Errors: -EAGAIN no thread, or another negative errno. */
-int ferry_library_open(struct ferry_library *library, const char *provider);
+int ferry_library_open(struct ferry_library *library, const char *providers);
 /* Waits until it is loaded, or has failed. */
 void ferry_library_await(struct ferry_library *library);
+static inline bool ferry_library_is_ready(const struct ferry_library *library)
+{
+    return atomic_load_explicit(&library->state, memory_order_acquire) == FERRY_LIBRARY_READY;
+}
+/* The provider that is used, once it is ready. */
+static inline const char *ferry_library_provider(const struct ferry_library *library)
+{
+    return library->info->fabric_attr->prov_name;
+}
 /* For people, once it is: its version and the names of the providers that would do. "" where it can't be loaded. */
 void ferry_library_describe(char *version, size_t version_room, char *providers,
                             size_t provider_room);

@@ -244,7 +244,10 @@ static int receive_own(struct ferry_fabric_endpoint *endpoint, const struct ferr
     if (head->word == GOODBYE) {
         if (endpoint->base.upper && endpoint->base.upper->ops->left)
             endpoint->base.upper->ops->left(endpoint->base.upper);
-        ferry_fabric_leave(endpoint);
+        if (endpoint->reads)
+            ferry_fabric_lose(endpoint, -ECONNRESET, "it left with messages unread");
+        else
+            ferry_fabric_leave(endpoint);
     } else if (head->word == HOLD || head->word == GO_ON) {
         endpoint->base.held = head->word == HOLD;
     } else {

@@ -70,9 +70,8 @@ static void survey_network(struct ferry_survey *survey)
 static void survey_library(struct ferry_survey *survey)
 {
     struct ferry_library library = {0};
-    const char *provider = ferry_config()->fabric_provider;
     char version[32], providers[200];
-    int error = ferry_library_open(&library, provider);
+    int error = ferry_library_open(&library, ferry_config()->fabric_provider);
 
     if (error) {
         ferry_survey_fail(survey, "let this user have more processes", "no thread: %s",
@@ -84,7 +83,8 @@ static void survey_library(struct ferry_survey *survey)
     if (version[0]) {
         ferry_survey_add(survey, "libfabric", "version %s", version);
         ferry_survey_add(survey, "providers", "%s", providers[0] ? providers : "none");
-        ferry_survey_add(survey, "would use", "%s", provider);
+        if (ferry_library_is_ready(&library))
+            ferry_survey_add(survey, "would use", "%s", ferry_library_provider(&library));
     }
     if (library.state != FERRY_LIBRARY_READY)
         ferry_survey_fail(survey,
