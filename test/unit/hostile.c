@@ -111,7 +111,11 @@ static void write_packet(struct ferry_ring *ring)
             return;
         memcpy(to, words, sizeof(words));
     }
-    ferry_ring_publish(ring, type, (uint8_t) (below(4) ? 0 : below(4)), length);
+    ferry_ring_publish(ring, type,
+                       (uint8_t) (below(4)   ? 0
+                                  : below(2) ? FERRY_RING_AGAIN
+                                             : below(4)),
+                       length);
 }
 
 /* Random bytes over a part of what is mapped. */

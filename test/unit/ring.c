@@ -318,12 +318,90 @@ static void two_threads(void **state)
     unmake(&ends);
 }
 
+/* ---- Areas that begin again ---- */
+
+static bool put_packet(struct ferry_ring *ring, uint64_t word, size_t length)
+{
+    static uint8_t bytes[FERRY_PAYLOAD_MAX];
+    struct ferry_head head = {
+        .type = FERRY_PKT_EAGER, .flags = 3, .length = (uint16_t) length, .word = word};
+    struct ferry_payload payload = {.data = bytes, .length = length};
+
+    for (size_t i = 0; i < length; i++)
+        bytes[i] = pattern(word, i);
+    return !ferry_ring_put(ring, &head, &payload);
+}
+
+/* How far from the beginning of the area the payload that is next ends. */
+static size_t reach(struct ferry_ring *ring)
+{
+    struct ferry_head head = {0};
+    const uint8_t *payload = NULL;
+
+    assert_int_equal(ferry_ring_peek(ring, &head, &payload), 1);
+    return (size_t) (payload - ring->bytes) + head.length;
+}
+
+static size_t reach_of_many(size_t room, size_t length, unsigned count)
+{
+    struct ends ends;
+    size_t most = 0;
+
+    make(&ends, 64, room);
+    for (unsigned i = 0; i < count; i++) {
+        size_t now;
+
+        assert_true(put_packet(&ends.writer, i, length));
+        now = reach(&ends.reader);
+        most = now > most ? now : most;
+        assert_true(read_packet(&ends.reader, i, length));
+    }
+    unmake(&ends);
+    return most;
+}
+
+static void a_large_area_is_not_touched_for_little(void **state)
+{
+    (void) state;
+    /* Short payloads never leave the first quarter; long ones do once many have come. */
+    assert_in_range(reach_of_many(1 << 20, 8192, 10000), 1, 1 << 18);
+    assert_in_range(reach_of_many(1 << 20, 32768, 100), 1, 1 << 18);
+    assert_in_range(reach_of_many(1 << 20, 32768, 1000), (1 << 20) - 32768, 1 << 20);
+    assert_in_range(reach_of_many(1 << 16, 8192, 1000), (1 << 16) - 8192, 1 << 16);
+}
+
+/* With more or fewer of them unread the area begins again at some, and not at others. */
+static void all_arrives_from_an_area_that_begins_again(void **state)
+{
+    struct ends ends;
+    uint64_t written = 0, read = 0;
+    static size_t lengths[1 << 16];
+
+    (void) state;
+    make(&ends, 64, 1 << 18);
+    srand(4);
+    for (unsigned i = 0; i < 1 << 16; i++)
+        lengths[i] = rand() % 3 ? (size_t) rand() % 12000 : (size_t) rand() % 65536;
+    while (read < 1 << 16) {
+        for (int wish = rand() % 40; wish && written < 1 << 16; wish--)
+            if (!put_packet(&ends.writer, written, lengths[written]))
+                break;
+            else
+                written++;
+        for (int wish = rand() % 40; wish && read < written; wish--, read++)
+            assert_true(read_packet(&ends.reader, read, lengths[read]));
+    }
+    unmake(&ends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty),
         cmocka_unit_test(as_many_as_there_are_slots),
         cmocka_unit_test(an_empty_ring_takes_every_packet),
+        cmocka_unit_test(a_large_area_is_not_touched_for_little),
+        cmocka_unit_test(all_arrives_from_an_area_that_begins_again),
         cmocka_unit_test(the_byte_area_limits),
         cmocka_unit_test(many_packets),
         cmocka_unit_test(the_count_wraps),

@@ -9,7 +9,7 @@
 
 /* Changes whenever anything in this file or a transport's own layout does; peers of different
  * versions refuse each other at start. */
-#define FERRY_WIRE_VERSION 5
+#define FERRY_WIRE_VERSION 6
 
 enum ferry_packet_type {
     FERRY_PKT_NONE = 0,

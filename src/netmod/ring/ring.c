@@ -40,6 +40,7 @@ void ferry_ring_change_bytes(struct ferry_ring *ring, void *bytes, size_t room)
     ring->bytes = bytes;
     ring->byte_room = room;
     ring->byte_base = ring->byte_count;
+    ring->quarter = 0;
 }
 
 /* Whether so many bytes more fit. */
@@ -62,13 +63,36 @@ bool ferry_ring_has_bytes(struct ferry_ring *ring, size_t length)
 {
     size_t start;
 
-    return fits(ring, ferry_ring_span(ring, length, &start));
+    return fits(ring, ferry_ring_span(ring, length, false, &start));
+}
+
+/* Memory that was never touched is dear: where the host has to find some, too, a page takes 20 us on each side. So the first
+ * bytes, and short payloads always, stay in the first quarter of a large area while the reader keeps up; that is also
+ * what the caches hold. A stream of long payloads wants all of it. */
+#define LARGE_AREA ((size_t) 256 << 10)
+#define SHORT_PAYLOAD ((size_t) 16 << 10)
+#define FIRST_ROUNDS 32
+
+/* Whether the next payload shall lie at the beginning again. Looks once in each quarter, as a look may cost a line. */
+static bool begins_again(struct ferry_ring *ring, size_t length)
+{
+    uint64_t passed = ring->byte_count - ring->byte_base;
+    unsigned quarter = (unsigned) ((passed & (ring->byte_room - 1)) / (ring->byte_room / 4));
+    size_t start;
+
+    if (quarter == ring->quarter)
+        return false;
+    ring->quarter = quarter;
+    if (quarter == 0 || ring->byte_room < LARGE_AREA ||
+        (length > SHORT_PAYLOAD && passed >= FIRST_ROUNDS * ring->byte_room))
+        return false;
+    return fits(ring, ferry_ring_span(ring, length, true, &start));
 }
 
 uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length)
 {
     size_t start;
-    uint64_t span = ferry_ring_span(ring, length, &start);
+    uint64_t span = ferry_ring_span(ring, length, false, &start);
 
     if (!fits(ring, span))
         return NULL;
@@ -80,12 +104,23 @@ int ferry_ring_put(struct ferry_ring *ring, const struct ferry_head *head,
                    const struct ferry_payload *payload)
 {
     struct ferry_slot *slot;
-    uint8_t *to;
+    uint8_t *to, flags = head->flags;
 
     if (!ferry_ring_has_slot(ring))
         return -EAGAIN;
     slot = ferry_ring_slot(ring);
-    to = head->length <= FERRY_SLOT_DATA ? slot->data : ferry_ring_reserve(ring, head->length);
+    if (head->length <= FERRY_SLOT_DATA) {
+        to = slot->data;
+    } else if (begins_again(ring, head->length)) {
+        size_t start;
+
+        flags |= FERRY_RING_AGAIN;
+        ring->byte_count += ferry_ring_span(ring, head->length, true, &start);
+        ring->quarter = 0;
+        to = ring->bytes;
+    } else {
+        to = ferry_ring_reserve(ring, head->length);
+    }
     if (!to)
         return -EAGAIN;
     ferry_copy(to, payload->lead, payload->lead_length);
@@ -95,6 +130,6 @@ int ferry_ring_put(struct ferry_ring *ring, const struct ferry_head *head,
     else
         ferry_copy(to, (const char *) payload->data + payload->offset, payload->length);
     slot->word = head->word;
-    ferry_ring_publish(ring, head->type, head->flags, head->length);
+    ferry_ring_publish(ring, head->type, flags, head->length);
     return 0;
 }

@@ -3,8 +3,9 @@
  *
  * Each packet takes one slot of a cache line, which also holds a payload of up to 48 bytes; so a
  * small message moves one line from writer to reader. Longer payloads lie in the ring's byte area,
- * in order. Where in that area is never written down: both sides count alike. What the reader has
- * taken it tells in a line of its own, now and then.
+ * in order. Where in that area is never written down: both sides count alike, and a packet may say that
+ * its payload is at the area's beginning again. What the reader has taken it tells in a line of its own, now
+ * and then.
  *
  * The reader trusts nothing: it reads a slot's head once, checks it, and computes positions from
  * counters that only it can write.
@@ -31,6 +32,9 @@
 /* A larger byte area does not begin where a page does, as users' buffers often do: with both alike,
  * messages of 64 KiB took up to twice as long (doc/measurements.md). */
 #define FERRY_RING_AREA_BEGIN 2112u
+
+/* In the flags of a packet, the ring's own: its payload lies at the beginning of the byte area. */
+#define FERRY_RING_AGAIN 0x80u
 
 /* The first 8 bytes of struct ferry_head as one number, whose store publishes the slot. */
 struct ferry_slot {
@@ -61,8 +65,10 @@ struct ferry_ring {
     uint64_t byte_count; /* bytes of the area passed so far, by writing or taking */
     uint64_t byte_base;  /* byte_count when the present area came into use */
     uint64_t known_bytes_taken;
+    uint64_t span; /* reader: what the packet that was peeked at takes of the area */
     size_t byte_room;
-    bool held; /* writer: the reader asked for no more than it must get */
+    unsigned quarter; /* writer: of the area, where it last looked whether to begin again */
+    bool held;        /* writer: the reader asked for no more than it must get */
     struct ferry_ring_control *control;
 };
 
@@ -197,11 +203,12 @@ static inline bool ferry_ring_is_sane(const struct ferry_ring *ring)
 /* ---- In detail ---- */
 
 /* Payloads in the byte area begin at lines and do not wrap. */
-static inline uint64_t ferry_ring_span(const struct ferry_ring *ring, size_t length, size_t *start)
+static inline uint64_t ferry_ring_span(const struct ferry_ring *ring, size_t length, bool again,
+                                       size_t *start)
 {
     size_t whole = (length + FERRY_LINE - 1) & ~(size_t) (FERRY_LINE - 1);
     size_t at = (size_t) (ring->byte_count - ring->byte_base) & (ring->byte_room - 1);
-    size_t skip = at + whole > ring->byte_room ? ring->byte_room - at : 0;
+    size_t skip = at && (again || at + whole > ring->byte_room) ? ring->byte_room - at : 0;
 
     *start = skip ? 0 : at;
     return skip + whole;
@@ -218,14 +225,14 @@ static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *he
         return 0;
     head->seq = (uint32_t) tag;
     head->type = (uint8_t) (tag >> 32);
-    head->flags = (uint8_t) (tag >> 40);
+    head->flags = (uint8_t) (tag >> 40) & (uint8_t) ~FERRY_RING_AGAIN;
     head->length = (uint16_t) (tag >> 48);
     head->word = slot->word;
     *payload = slot->data;
     if (__builtin_expect(head->length > FERRY_SLOT_DATA, 0)) {
         if (head->length > ferry_ring_payload_max(ring))
             return -EPROTO;
-        ferry_ring_span(ring, head->length, &start);
+        ring->span = ferry_ring_span(ring, head->length, (tag >> 40) & FERRY_RING_AGAIN, &start);
         *payload = ring->bytes + start;
     }
     return 1;
@@ -233,11 +240,9 @@ static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *he
 
 static inline void ferry_ring_pass(struct ferry_ring *ring, const struct ferry_head *head)
 {
-    size_t start;
-
     ring->count++;
     if (head->length > FERRY_SLOT_DATA)
-        ring->byte_count += ferry_ring_span(ring, head->length, &start);
+        ring->byte_count += ring->span;
 }
 
 static inline void ferry_ring_pop(struct ferry_ring *ring, const struct ferry_head *head)
