@@ -35,8 +35,7 @@
 
 /* For how long it polls at most in a job of more processes than processors, and where polling takes from the
  * processor time that the process has. About what it costs to be woken. */
-#define SPIN_CROWDED_NS 50000u
-#define SPIN_STARVED_NS 20000u
+#define SPIN_SHORT_NS 50000u
 
 /* The kernel may have put whom it waits for behind it on its own processor, although another is idle: so while it polls
  * it offers the processor after so long, and at once after it has woken somebody, or may have by a message over the
@@ -158,10 +157,8 @@ bool ferry_is_crowded(ferry_context_t *context)
 static uint64_t spin_ns(const struct ferry_wait *wait)
 {
     uint64_t spin = ferry_config()->spin * 1000;
-    uint64_t most = wait->starved || wait->is_stolen_from ? SPIN_STARVED_NS
-                    : wait->crowded                       ? SPIN_CROWDED_NS
-                    : wait->is_brief                      ? SPIN_WOKEN_NS
-                                                          : spin;
+    bool is_dear = wait->starved || wait->is_stolen_from || wait->crowded;
+    uint64_t most = is_dear ? SPIN_SHORT_NS : wait->is_brief ? SPIN_WOKEN_NS : spin;
 
     return spin < most ? spin : most;
 }
@@ -174,7 +171,7 @@ static bool has_room(ferry_context_t *context, uint64_t now)
     if (wait->crowded)
         return !ferry_is_crowded(context);
     /* Nobody of this job wants it: most waits are over before it pays to ask whether others do. */
-    return now - wait->since_ns < SPIN_CROWDED_NS ||
+    return now - wait->since_ns < SPIN_SHORT_NS ||
            ferry_processors_free(&wait->load, wait->processors, now);
 }
 
