@@ -222,12 +222,11 @@ static void grow(struct ferry_guests_endpoint *endpoint)
     uint64_t told[3];
 
     endpoint->may_grow = false;
-    for (;; room /= 2) {
-        if (room <= endpoint->tx.byte_room)
-            return;
-        if (!ferry_guests_take(endpoint->tx_region, FERRY_RING_AREA_BEGIN + room, &area))
-            break;
+    if (room <= endpoint->tx.byte_room)
+        return;
+    if (ferry_guests_take(endpoint->tx_region, FERRY_RING_AREA_BEGIN + room, &area)) {
         say_short(endpoint);
+        return;
     }
     told[0] = area.name.offset;
     told[1] = room;
