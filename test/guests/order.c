@@ -1,0 +1,149 @@
+/*
+ * Memory order between two guests: order FILE SIDE, in both at once, SIDE 0 and 1, on memory that they share and that is
+ * zero. Packets through rings of Ferry's both ways, each byte checked; a fence between a store and a load (either sees the
+ * other's store); and additions to one word, of which none may be lost.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "ring.h"
+
+enum {
+    PACKETS = 200000,
+    ROUNDS = 4000,
+    WORDS = 256,
+    ADDITIONS = 500000,
+    SLOTS = 64,
+    AREA = 64 << 10,
+    LONGEST = 4096,
+    PATIENCE_S = 120
+};
+
+/* A word on a line of its own. */
+struct word {
+    alignas(FERRY_LINE) _Atomic uint64_t value;
+};
+
+struct shared {
+    struct word here[2], store[2][WORDS], sum;
+    uint64_t seen[2][WORDS];
+    alignas(4096) uint8_t rings[2][1 << 16];
+    uint8_t areas[2][AREA];
+};
+
+static int side;
+
+static void fail(const char *what)
+{
+    fprintf(stderr, "side %d: %s\n", side, what);
+    _exit(1);
+}
+
+static void wait_for(struct word *word, uint64_t value)
+{
+    while (atomic_load_explicit(&word->value, memory_order_acquire) < value)
+        ;
+}
+
+static uint8_t pattern(uint64_t number, size_t i)
+{
+    return (uint8_t) (number * 31 + i * 7);
+}
+
+static size_t length_of(uint64_t number)
+{
+    uint64_t mixed = (number ^ number >> 7) * 0x9e3779b97f4a7c15u >> 40;
+
+    return mixed % 16 ? mixed % 200 : mixed % (LONGEST + 1);
+}
+
+static void packets(struct shared *shared)
+{
+    static uint8_t bytes[LONGEST];
+    struct ferry_payload payload = {.data = bytes};
+    struct ferry_ring out, in;
+    uint64_t sent = 0, got = 0;
+
+    ferry_ring_init(&out, shared->rings[side], SLOTS, shared->areas[side], AREA);
+    ferry_ring_init(&in, shared->rings[!side], SLOTS, shared->areas[!side], AREA);
+    while (sent < PACKETS || got < PACKETS) {
+        const uint8_t *data = NULL;
+        struct ferry_head head = {0};
+
+        if (sent < PACKETS) {
+            payload.length = length_of(sent);
+            for (size_t i = 0; i < payload.length; i++)
+                bytes[i] = pattern(sent, i);
+            head = (struct ferry_head){
+                .type = FERRY_PKT_EAGER, .word = sent, .length = (uint16_t) payload.length};
+            sent += !ferry_ring_put(&out, &head, &payload);
+        }
+        if (ferry_ring_peek(&in, &head, &data) != 1)
+            continue;
+        if (head.word != got || head.length != length_of(got))
+            fail("a packet is not the next one");
+        for (size_t i = 0; i < head.length; i++)
+            if (data[i] != pattern(got, i))
+                fail("a packet has other bytes than were sent");
+        ferry_ring_pop(&in, &head);
+        got++;
+    }
+    ferry_ring_tell(&in);
+}
+
+/* Both have come so far. */
+static void meet(struct shared *shared, uint64_t step)
+{
+    atomic_store_explicit(&shared->here[side].value, step, memory_order_release);
+    wait_for(&shared->here[!side], step);
+}
+
+/* Many words in a row, as two processors are seldom at the same one at the same time: one is a little later in each round. */
+static void fences(struct shared *shared)
+{
+    for (uint64_t round = 1; round <= ROUNDS; round++) {
+        meet(shared, 2 * round);
+        for (uint64_t late = side ? 0 : round % 200; late; late--)
+            atomic_signal_fence(memory_order_seq_cst);
+        for (int i = 0; i < WORDS; i++) {
+            atomic_store_explicit(&shared->store[side][i].value, round, memory_order_relaxed);
+            atomic_thread_fence(memory_order_seq_cst);
+            shared->seen[side][i] = atomic_load_explicit(&shared->store[!side][i].value,
+                                                         memory_order_relaxed);
+        }
+        meet(shared, 2 * round + 1);
+        for (int i = 0; i < WORDS; i++)
+            if (shared->seen[0][i] < round && shared->seen[1][i] < round)
+                fail("neither saw the other's store");
+    }
+}
+
+static void additions(struct shared *shared)
+{
+    for (int i = 0; i < ADDITIONS; i++)
+        atomic_fetch_add(&shared->sum.value, 1);
+    meet(shared, 2 * ROUNDS + 2);
+    if (atomic_load(&shared->sum.value) != 2 * ADDITIONS)
+        fail("additions were lost");
+}
+
+int main(int argc, char **argv)
+{
+    int fd = argc == 3 ? open(argv[1], O_RDWR) : -1;
+    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (shared == MAP_FAILED)
+        fail("order FILE SIDE: a file to map is wanted");
+    side = argv[2][0] == '1';
+    alarm(PATIENCE_S);
+    meet(shared, 1);
+    packets(shared);
+    fences(shared);
+    additions(shared);
+    printf("side %d: passed\n", side);
+    return 0;
+}
