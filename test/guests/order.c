@@ -14,13 +14,13 @@
 
 enum {
     PACKETS = 200000,
-    ROUNDS = 4000,
+    ROUNDS = 2000,
     WORDS = 256,
     ADDITIONS = 500000,
     SLOTS = 64,
     AREA = 64 << 10,
     LONGEST = 4096,
-    PATIENCE_S = 120
+    PATIENCE_S = 300
 };
 
 /* A word on a line of its own. */
