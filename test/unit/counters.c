@@ -70,15 +70,15 @@ static void expect_traffic(struct job *job, const char *way, const char *directi
 static void both_copy(struct job *job)
 {
     exchange(job, 5, 10);
-    exchange(job, 4, 30000);
+    exchange(job, 4, 40000);
     exchange(job, 3, 100000);
-    expect_traffic(job, "shm", "sent", job->rank ? 0 : 12, job->rank ? 0 : 420050);
-    expect_traffic(job, "shm", "received", job->rank ? 12 : 0, job->rank ? 420050 : 0);
+    expect_traffic(job, "shm", "sent", job->rank ? 0 : 12, job->rank ? 0 : 460050);
+    expect_traffic(job, "shm", "received", job->rank ? 12 : 0, job->rank ? 460050 : 0);
     expect_traffic(job, "self", "sent", 0, 0);
     expect_traffic(job, "fabric", "sent", 0, 0);
     expect_traffic(job, "fabric", "received", 0, 0);
     expect(job, "ferry_piecewise_messages", job->rank ? 7 : 0);
-    expect(job, "ferry_piecewise_bytes", job->rank ? 420000 : 0);
+    expect(job, "ferry_piecewise_bytes", job->rank ? 460000 : 0);
     expect(job, "ferry_cma_copies", 0);
     expect(job, "ferry_mem_copies", 0);
     expect(job, "ferry_unexpected_messages", 0);
@@ -208,7 +208,9 @@ static void over_the_network(struct job *job)
     expect_traffic(job, "fabric", "received", job->rank ? 8 : 0, job->rank ? 200050 : 0);
     expect_traffic(job, "shm", "sent", 0, 0);
     expect_traffic(job, "self", "sent", 0, 0);
-    expect(job, "ferry_piecewise_messages", job->rank ? 3 : 0);
+    expect(job, "ferry_piecewise_messages", job->rank ? 2 : 0);
+    expect(job, "ferry_rdma_reads", job->rank ? 1 : 0);
+    expect(job, "ferry_rdma_bytes", job->rank ? 100000 : 0);
     expect(job, "ferry_fallback_peers", 0);
 }
 
