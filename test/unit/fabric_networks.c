@@ -109,48 +109,54 @@ static void the_interface_can_be_chosen(void **state)
     choose("127.0.0.0/99", -ENODEV, NULL);
 }
 
-static void a_wrong_provider_is_named(void **state)
+/* In a process of its own, as the configuration is read once. */
+static void with_providers(const char *providers, void (*body)(struct pair *))
 {
     pid_t pid = fork();
     int status;
 
-    (void) state;
     if (pid == 0) {
         struct pair pair;
-        const char *why;
 
-        setenv("FERRY_FABRIC_PROVIDER", "carrier-pigeon", 1);
+        setenv("FERRY_FABRIC_PROVIDER", providers, 1);
         pair = pair_new();
-        until((try_send(pair.to_b), pair.to_b->lost), 20, pair.a, pair.b);
-        /* One of them finds out itself, the other is told. */
-        until(pair.to_a->lost || strstr(pair.to_b->why, "pigeon"), 20, pair.a, pair.b);
-        why = pair.to_a->lost ? pair.to_a->why : pair.to_b->why;
-        if (strstr(why, "=carrier-pigeon") && strstr(why, "tcp"))
-            _exit(0);
-        fprintf(stderr, "%s\n", why);
-        _exit(1);
+        body(&pair);
+        _exit(0);
     }
     waitpid(pid, &status, 0);
     assert_int_equal(status, 0);
 }
 
+static void expect_its_name(struct pair *pair)
+{
+    const char *why;
+
+    until((try_send(pair->to_b), pair->to_b->lost), 20, pair->a, pair->b);
+    /* One of them finds out itself, the other is told. */
+    until(pair->to_a->lost || strstr(pair->to_b->why, "pigeon"), 20, pair->a, pair->b);
+    why = pair->to_a->lost ? pair->to_a->why : pair->to_b->why;
+    if (strstr(why, "=carrier-pigeon") && strstr(why, "tcp"))
+        return;
+    fprintf(stderr, "%s\n", why);
+    _exit(1);
+}
+
+static void a_wrong_provider_is_named(void **state)
+{
+    (void) state;
+    with_providers("carrier-pigeon", expect_its_name);
+}
+
+static void talk(struct pair *pair)
+{
+    exchange(pair->to_b, pair->to_a, 10);
+    pair_free(pair);
+}
+
 static void the_first_provider_that_is_there_is_used(void **state)
 {
-    pid_t pid = fork();
-    int status;
-
     (void) state;
-    if (pid == 0) {
-        struct pair pair;
-
-        setenv("FERRY_FABRIC_PROVIDER", "carrier-pigeon,tcp", 1);
-        pair = pair_new();
-        exchange(pair.to_b, pair.to_a, 10);
-        pair_free(&pair);
-        _exit(0);
-    }
-    waitpid(pid, &status, 0);
-    assert_int_equal(status, 0);
+    with_providers("carrier-pigeon,tcp", talk);
 }
 
 /* ---- Many addresses ---- */

@@ -86,7 +86,7 @@ static void survey_library(struct ferry_survey *survey)
         if (ferry_library_is_ready(&library))
             ferry_survey_add(survey, "would use", "%s", ferry_library_provider(&library));
     }
-    if (library.state != FERRY_LIBRARY_READY)
+    if (!ferry_library_is_ready(&library))
         ferry_survey_fail(survey,
                           version[0] ? "let FERRY_FABRIC_PROVIDER name one of the providers above"
                                      : "install libfabric in this container or VM (Debian: "

@@ -73,31 +73,45 @@ bool ferry_ring_has_bytes(struct ferry_ring *ring, size_t length)
 #define SHORT_PAYLOAD ((size_t) 16 << 10)
 #define FIRST_ROUNDS 32
 
-/* Whether the next payload shall lie at the beginning again. Looks once in each quarter, as a look may cost a line. */
-static bool begins_again(struct ferry_ring *ring, size_t length)
+/* Whether the next payload shall lie at the beginning again, if it can. Asks once in each quarter, as to look may cost a line. */
+static bool should_begin_again(struct ferry_ring *ring, size_t length)
 {
     uint64_t passed = ring->byte_count - ring->byte_base;
     unsigned quarter = (unsigned) ((passed & (ring->byte_room - 1)) / (ring->byte_room / 4));
-    size_t start;
 
     if (quarter == ring->quarter)
         return false;
     ring->quarter = quarter;
-    if (quarter == 0 || ring->byte_room < LARGE_AREA ||
-        (length > SHORT_PAYLOAD && passed >= FIRST_ROUNDS * ring->byte_room))
-        return false;
-    return fits(ring, ferry_ring_span(ring, length, true, &start));
+    return quarter && ring->byte_room >= LARGE_AREA &&
+           (length <= SHORT_PAYLOAD || passed < FIRST_ROUNDS * ring->byte_room);
 }
 
-uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length)
+static uint8_t *reserve(struct ferry_ring *ring, size_t length, bool again)
 {
     size_t start;
-    uint64_t span = ferry_ring_span(ring, length, false, &start);
+    uint64_t span = ferry_ring_span(ring, length, again, &start);
 
     if (!fits(ring, span))
         return NULL;
     ring->byte_count += span;
     return ring->bytes + start;
+}
+
+uint8_t *ferry_ring_reserve(struct ferry_ring *ring, size_t length)
+{
+    return reserve(ring, length, false);
+}
+
+/* The same, maybe at the beginning again, which it adds to the flags. */
+static uint8_t *reserve_somewhere(struct ferry_ring *ring, size_t length, uint8_t *flags)
+{
+    uint8_t *to = should_begin_again(ring, length) ? reserve(ring, length, true) : NULL;
+
+    if (!to)
+        return reserve(ring, length, false);
+    *flags |= FERRY_RING_AGAIN;
+    ring->quarter = 0;
+    return to;
 }
 
 int ferry_ring_put(struct ferry_ring *ring, const struct ferry_head *head,
@@ -109,18 +123,8 @@ int ferry_ring_put(struct ferry_ring *ring, const struct ferry_head *head,
     if (!ferry_ring_has_slot(ring))
         return -EAGAIN;
     slot = ferry_ring_slot(ring);
-    if (head->length <= FERRY_SLOT_DATA) {
-        to = slot->data;
-    } else if (begins_again(ring, head->length)) {
-        size_t start;
-
-        flags |= FERRY_RING_AGAIN;
-        ring->byte_count += ferry_ring_span(ring, head->length, true, &start);
-        ring->quarter = 0;
-        to = ring->bytes;
-    } else {
-        to = ferry_ring_reserve(ring, head->length);
-    }
+    to = head->length <= FERRY_SLOT_DATA ? slot->data
+                                         : reserve_somewhere(ring, head->length, &flags);
     if (!to)
         return -EAGAIN;
     ferry_copy(to, payload->lead, payload->lead_length);
