@@ -147,6 +147,29 @@ static void nothing_is_left(struct job *job)
     expect(job, "ferry_piecewise_messages", job->rank ? 4 : 0);
 }
 
+/* Who is behind takes one message after the other straight into its buffers, however many there are. */
+static void one_by_one(struct job *job)
+{
+    const size_t lengths[] = {500, 20000, 60000};
+    uint8_t *data = calloc(1, 60000);
+    struct job_request r;
+
+    for (unsigned k = 0; k < 3; k++) {
+        job_barrier(job);
+        usleep(job->rank ? 200000 : 20000);
+        for (unsigned i = 0; i < 200; i++) {
+            if (job->rank)
+                job_recv(job, i, 0, data, lengths[k], &r);
+            else
+                job_send(job, 1, i, data, lengths[k], 0, &r);
+            job_wait(job, &r);
+        }
+    }
+    check(value(job->context, "ferry_unexpected_messages") <=
+          10); /* those that a barrier polled for */
+    free(data);
+}
+
 static void alone(struct job *job)
 {
     exchange(job, 6, 1000);
@@ -227,6 +250,7 @@ static void jobs(void **state)
     run("shm", "mem", 2, by_mem);
     run("shm", "cma,mem", 2, cma_is_forbidden);
     run("shm", "cma", 2, nothing_is_left);
+    run("shm", "none", 2, one_by_one);
     run("shm", "none", 1, alone);
     run("shm", "none", 2, one_is_woken);
 }

@@ -50,6 +50,21 @@ static void a_receive_is_taken_once(void **state)
     assert_null(ferry_match_take(&table, 7));
 }
 
+static void a_receive_awaits(void **state)
+{
+    struct ferry_posted exact, wild;
+
+    assert_false(ferry_match_is_awaited(&table, 7));
+    post(&exact, 7, 0);
+    assert_true(ferry_match_is_awaited(&table, 7));
+    assert_false(ferry_match_is_awaited(&table, 6));
+    post(&wild, 5, 1);
+    assert_true(ferry_match_is_awaited(&table, 4));
+    assert_false(ferry_match_is_awaited(&table, 6));
+    ferry_match_take(&table, 7);
+    assert_false(ferry_match_is_awaited(&table, 7));
+}
+
 static void a_message_stays_until_removed(void **state)
 {
     struct ferry_unexpected message;
@@ -260,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         with_table(nothing_fits),
         with_table(a_receive_is_taken_once),
+        with_table(a_receive_awaits),
         with_table(a_message_stays_until_removed),
         with_table(earliest_receive_first),
         with_table(earlier_wildcard_first),

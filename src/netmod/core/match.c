@@ -58,6 +58,12 @@ static inline struct ferry_posted *first_posted(const struct ferry_link *list, u
     return NULL;
 }
 
+bool ferry_match_is_awaited(struct ferry_match *table, uint64_t match)
+{
+    return first_posted(&table->posted[bin_of(table, match)], match) ||
+           first_posted(&table->wild, match);
+}
+
 struct ferry_posted *ferry_match_take(struct ferry_match *table, uint64_t match)
 {
     struct ferry_posted *posted = first_posted(&table->posted[bin_of(table, match)], match);

@@ -5,6 +5,7 @@
 #ifndef FERRY_MATCH_H
 #define FERRY_MATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "link.h"
@@ -42,6 +43,9 @@ void ferry_match_add(struct ferry_match *table, struct ferry_unexpected *message
 
 /* Takes out the earliest posted receive that fits a message's word, or NULL. */
 struct ferry_posted *ferry_match_take(struct ferry_match *table, uint64_t match);
+
+/* Whether a posted receive fits a message's word. */
+bool ferry_match_is_awaited(struct ferry_match *table, uint64_t match);
 
 /* Puts a receive back where it was taken out. */
 void ferry_match_give_back(struct ferry_match *table, struct ferry_posted *posted);

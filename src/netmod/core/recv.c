@@ -319,6 +319,12 @@ static int give_back(struct ferry_endpoint *endpoint, ferry_request_t *request, 
     return error;
 }
 
+bool ferry_core_may_stay(struct ferry_endpoint *endpoint, const struct ferry_head *head)
+{
+    return (head->type == FERRY_PKT_EAGER || head->type == FERRY_PKT_FIRST) &&
+           !ferry_match_is_awaited(&endpoint->transport->context->match, head->word);
+}
+
 int ferry_on_eager(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                    const void *payload)
 {

@@ -238,7 +238,12 @@ struct ferry_endpoint {
 int ferry_core_receive(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                        const void *payload);
 
-/* The same for an endpoint upon which another may be raised. */
+/* Whether a packet had better stay where it is until the program has had a look at what came before it: it brings a
+ * message that no receive is posted for yet, so that it would be kept in memory and copied once more. Who finds
+ * it first when it looks again takes it. */
+bool ferry_core_may_stay(struct ferry_endpoint *endpoint, const struct ferry_head *head);
+
+/* ferry_core_receive() for an endpoint upon which another may be raised. */
 int ferry_core_receive_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
                                const void *payload);
 

@@ -481,6 +481,9 @@ int ferry_guests_drain(struct ferry_guests_endpoint *endpoint)
                 ferry_ring_tell(ring);
             break;
         }
+        if (events && head.length > FERRY_SLOT_DATA && result > 0 &&
+            ferry_core_may_stay(&endpoint->base, &head))
+            break;
         whole = head;
         if (result > 0)
             result = take_in(endpoint, &head, payload, slot);

@@ -351,6 +351,9 @@ int ferry_shm_drain(struct ferry_shm_endpoint *endpoint)
 
         if (result == 0)
             break;
+        if (events && head.length > FERRY_SLOT_DATA && result > 0 &&
+            ferry_core_may_stay(&endpoint->base, &head))
+            break;
         if (result > 0) {
             if (__builtin_expect(head.type == FERRY_PKT_TRANSPORT, 0))
                 result = receive_own(endpoint, &head, payload);
