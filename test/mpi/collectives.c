@@ -43,6 +43,35 @@ static void one_to_all(int count)
     free(all);
 }
 
+/* The longs of every other place go where all are in a row, and back. */
+static void columns(const long *row, int count)
+{
+    size_t total = (size_t) count * size;
+    long *wide = check_malloc(2 * total * sizeof(long)), *in = check_malloc(total * sizeof(long));
+    MPI_Datatype column, strided;
+
+    MPI_Type_vector(count, 1, 2, MPI_LONG, &column);
+    MPI_Type_create_resized(column, 0, (MPI_Aint) (2 * count * sizeof(long)), &strided);
+    MPI_Type_commit(&strided);
+    memset(wide, 0, 2 * total * sizeof(long));
+    for (size_t i = 0; i < total; i++)
+        wide[2 * i] = row[i];
+    MPI_Alltoall(wide, 1, strided, in, count, MPI_LONG, comm);
+    for (int r = 0; r < size; r++)
+        all_equal(in + (size_t) r * count, count, r * 100 + rank, "alltoall of columns");
+    MPI_Allgather(row, count, MPI_LONG, wide, 1, strided, comm);
+    MPI_Bcast(wide, size, strided, size - 1, comm);
+    for (size_t i = 0; i < total; i++) {
+        CHECK(wide[2 * i] == value((int) (i / count) * 100, (int) (i % count)),
+              "allgather to columns of %d: [%zu] is %ld", count, i, wide[2 * i]);
+        CHECK(wide[2 * i + 1] == 0, "between the columns of %d: [%zu]", count, i);
+    }
+    MPI_Type_free(&column);
+    MPI_Type_free(&strided);
+    free(wide);
+    free(in);
+}
+
 static void all_to_all(int count)
 {
     size_t bytes = count * sizeof(long) * size;
@@ -62,6 +91,18 @@ static void all_to_all(int count)
     MPI_Alltoall(out, count, MPI_LONG, in, count, MPI_LONG, comm);
     for (int r = 0; r < size; r++)
         all_equal(in + (size_t) r * count, count, r * 100 + rank, "alltoall");
+
+    /* In place. */
+    for (int i = 0; i < count; i++)
+        in[(size_t) rank * count + i] = value(rank, i);
+    MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, in, count, MPI_LONG, comm);
+    for (int r = 0; r < size; r++)
+        all_equal(in + (size_t) r * count, count, r, "allgather in place");
+    memcpy(in, out, bytes);
+    MPI_Alltoall(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, in, count, MPI_LONG, comm);
+    for (int r = 0; r < size; r++)
+        all_equal(in + (size_t) r * count, count, r * 100 + rank, "alltoall in place");
+    columns(out, count);
 
     /* Unequal shares: the pair (a, b) exchanges (a + b) % 3 parts of the count. */
     int *length = check_malloc(4 * size * sizeof(int)), *place = length + size, at = 0;
@@ -121,6 +162,10 @@ static void reductions(int count)
     for (int i = 0; i < count; i++)
         CHECK(sum[i] == size * (size - 1) / 2.0 + (double) size * i, "allreduce of %d: [%d] is %g",
               count, i, sum[i]);
+    memcpy(sum, mine, count * sizeof(double));
+    MPI_Allreduce(MPI_IN_PLACE, sum, count, MPI_DOUBLE, MPI_MAX, comm);
+    for (int i = 0; i < count; i++)
+        CHECK(sum[i] == size - 1 + i, "allreduce in place of %d: [%d] is %g", count, i, sum[i]);
     memset(sum, 0, count * sizeof(double));
     MPI_Scan(mine, sum, count, MPI_DOUBLE, MPI_MAX, comm);
     for (int i = 0; i < count; i++)

@@ -224,7 +224,7 @@ static void advise(struct ferry_shm *shm)
         ferry_log(
             FERRY_LOG_WARN,
             "%u of the job's processes, process %d first, share this host with this one, but no "
-            "memory: their messages take the network. Mount one directory, such as /run/ferry, "
+            "memory: their messages take a slower way. Mount one directory, such as /run/ferry, "
             "into all containers of the job to change that",
             count, lowest_far);
     free(nonces);

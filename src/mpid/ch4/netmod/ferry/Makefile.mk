@@ -33,6 +33,7 @@ mpi_core_sources   += src/mpid/ch4/netmod/ferry/func_table.c \
                       src/mpid/ch4/netmod/ferry/ferry_pt2pt.c \
                       src/mpid/ch4/netmod/ferry/ferry_pvar.c \
                       src/mpid/ch4/netmod/ferry/ferry_spawn.c \
+                      src/mpid/ch4/netmod/ferry/ferry_straight.c \
                       src/mpid/ch4/netmod/ferry/ferry_team.c \
                       src/mpid/ch4/netmod/ferry/ferry_type.c \
                       src/mpid/ch4/netmod/ferry/ferry_view.c \

@@ -214,3 +214,37 @@ fn_exit:
 fn_fail:
     goto fn_exit;
 }
+
+int MPIDI_FERRY_alltoall(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                         MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
+                         MPI_Datatype recvtype)
+{
+    int mpi_errno = MPI_SUCCESS;
+    MPI_Aint size, extent;
+
+    MPIR_Datatype_get_size_macro(recvtype, size);
+    MPIR_Datatype_get_extent_macro(recvtype, extent);
+    size *= recvcount;
+    extent *= recvcount;
+    CHECK_TEAM(begin(team, size * team->size));
+    if (sendbuf == MPI_IN_PLACE) {
+        sendbuf = recvbuf;
+        sendcount = recvcount;
+        sendtype = recvtype;
+    }
+    mpi_errno = MPIR_Localcopy(sendbuf, sendcount * team->size, sendtype,
+                               buffer_of(team, team->rank), size * team->size, MPI_BYTE);
+    step(team);
+    MPIR_ERR_CHECK(mpi_errno);
+    CHECK_TEAM(await(team, FERRY_TEAM_ALL));
+    for (int i = 0; i < team->size; i++) {
+        mpi_errno = MPIR_Localcopy(buffer_of(team, i) + team->rank * size, size, MPI_BYTE,
+                                   (char *) recvbuf + i * extent, recvcount, recvtype);
+        MPIR_ERR_CHECK(mpi_errno);
+    }
+
+fn_exit:
+    return mpi_errno;
+fn_fail:
+    goto fn_exit;
+}

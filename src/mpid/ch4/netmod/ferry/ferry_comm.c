@@ -20,6 +20,7 @@ int MPIDI_FERRY_mpi_comm_commit_post_hook(MPIR_Comm *comm)
 int MPIDI_FERRY_mpi_comm_free_hook(MPIR_Comm *comm)
 {
     MPIDI_FERRY_team_leave(&MPIDI_FERRY_COMM(comm));
+    MPL_free(MPIDI_FERRY_COMM(comm).scratch);
     return MPI_SUCCESS;
 }
 

@@ -194,7 +194,13 @@ bool MPIDI_FERRY_is_connected(ferry_peer_t *peer);
 int MPIDI_FERRY_nodes_tell(void);
 bool MPIDI_FERRY_is_one_node(MPIR_Comm *comm);
 
-/* ---- Collective operations within a node (ferry_team.c, ferry_coll.c) ---- */
+/* ---- Collective operations within a node (ferry_team.c, ferry_coll.c, ferry_straight.c) ---- */
+
+/* More members look at each other's steps for longer than messages take. */
+#define MPIDI_FERRY_NEAR_MAX 64
+
+/* Whether the processes of a communicator are of one node, and at most so many. Each of them gets the same answer. */
+bool MPIDI_FERRY_is_near(MPIR_Comm *comm);
 
 typedef struct MPIDI_FERRY_team MPIDI_FERRY_team_t;
 
@@ -216,6 +222,24 @@ int MPIDI_FERRY_reduce(MPIDI_FERRY_team_t *team, const void *sendbuf, void *recv
 int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
                           MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
                           MPI_Datatype recvtype);
+int MPIDI_FERRY_alltoall(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                         MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
+                         MPI_Datatype recvtype);
+
+/* Straight from each process to each that needs it, by messages between the processes of a node. */
+int MPIDI_FERRY_straight_bcast(void *buffer, MPI_Aint count, MPI_Datatype datatype, int root,
+                               MPIR_Comm *comm, MPIR_Errflag_t *errflag);
+/* datatype and op are MPI's own. */
+int MPIDI_FERRY_straight_allreduce(const void *sendbuf, void *recvbuf, MPI_Aint count,
+                                   MPI_Datatype datatype, MPI_Op op, MPIR_Comm *comm,
+                                   MPIR_Errflag_t *errflag);
+int MPIDI_FERRY_straight_allgather(const void *sendbuf, MPI_Aint sendcount, MPI_Datatype sendtype,
+                                   void *recvbuf, MPI_Aint recvcount, MPI_Datatype recvtype,
+                                   MPIR_Comm *comm, MPIR_Errflag_t *errflag);
+/* sendbuf is not MPI_IN_PLACE. */
+int MPIDI_FERRY_straight_alltoall(const void *sendbuf, MPI_Aint sendcount, MPI_Datatype sendtype,
+                                  void *recvbuf, MPI_Aint recvcount, MPI_Datatype recvtype,
+                                  MPIR_Comm *comm, MPIR_Errflag_t *errflag);
 
 /* ---- Control and performance variables (ferry_cvar.c, ferry_pvar.c) ---- */
 

@@ -48,6 +48,9 @@ typedef struct MPIDI_FERRY_comm {
     struct MPIDI_FERRY_team *team; /* its processes are one, or NULL */
     bool is_alone;                 /* they can't be */
     uint8_t calls;                 /* that a team could have served, before there was one */
+    bool is_seen;                  /* whether its processes share memory was looked up: */
+    bool is_near;  /* they do, and are few enough for what ferry_team.c and ferry_straight.c do */
+    void *scratch; /* of ferry_straight.c, or NULL */
 } MPIDI_FERRY_comm_t;
 
 /* Of a window; what memory was allocated with it, if any. */

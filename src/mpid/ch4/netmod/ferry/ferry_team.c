@@ -6,9 +6,6 @@
 /* A communicator that is used for fewer collective operations is not worth a team. */
 #define CALLS 8
 
-/* More members look at each other's steps for longer than messages take. */
-#define MEMBERS_MAX 64
-
 static MPIDI_FERRY_team_t *teams; /* all of this process */
 
 static bool shares_memory(MPIR_Comm *comm)
@@ -16,7 +13,7 @@ static bool shares_memory(MPIR_Comm *comm)
     uint32_t node;
 
     if (comm->comm_kind != MPIR_COMM_KIND__INTRACOMM || comm->local_size < 2 ||
-        comm->local_size > MEMBERS_MAX || MPIDI_FERRY_global.context == NULL)
+        comm->local_size > MPIDI_FERRY_NEAR_MAX || MPIDI_FERRY_global.context == NULL)
         return false;
     node = ferry_peer_node(MPIDI_FERRY_peer(comm, 0));
     for (int i = 0; i < comm->local_size; i++)
@@ -25,9 +22,20 @@ static bool shares_memory(MPIR_Comm *comm)
     return node != UINT32_MAX;
 }
 
+bool MPIDI_FERRY_is_near(MPIR_Comm *comm)
+{
+    MPIDI_FERRY_comm_t *ours = &MPIDI_FERRY_COMM(comm);
+
+    if (!ours->is_seen) {
+        ours->is_near = shares_memory(comm);
+        ours->is_seen = true;
+    }
+    return ours->is_near;
+}
+
 static int join(MPIR_Comm *comm, uint64_t name, ferry_team_t **team)
 {
-    ferry_peer_t *peers[MEMBERS_MAX];
+    ferry_peer_t *peers[MPIDI_FERRY_NEAR_MAX];
 
     for (int i = 0; i < comm->local_size; i++)
         peers[i] = MPIDI_FERRY_peer(comm, i);
@@ -84,7 +92,7 @@ MPIDI_FERRY_team_t *MPIDI_FERRY_team_find(MPIR_Comm *comm)
     MPIDI_FERRY_comm_t *ours = &MPIDI_FERRY_COMM(comm);
 
     if (ours->calls++ == 0)
-        ours->is_alone = !shares_memory(comm);
+        ours->is_alone = !MPIDI_FERRY_is_near(comm);
     if (ours->is_alone || ours->calls < CALLS)
         return NULL;
     ours->team = make(comm);
