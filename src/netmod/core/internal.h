@@ -92,6 +92,7 @@ struct ferry_recv_op {
     uint32_t beats; /* the sender's, when it offered */
     uint32_t
         patience; /* looks left before it is taken for busy elsewhere, and 1; 0: fetch in any case */
+    bool is_crowded; /* by more processes than processors, when it was accepted */
 };
 
 _Static_assert(sizeof(struct ferry_send_op) <= sizeof(((ferry_request_t *) 0)->internal), "size");

@@ -104,11 +104,8 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
         return 0;
     if (op->address && !request->stream && endpoint->ops->fetch &&
         op->want >= endpoint->fetch_min) {
-        /* Where processors are taken looks are sleeps, and copying together gains nothing. */
-        op->patience = endpoint->fetch_always || !endpoint->ops->beats ||
-                               ferry_is_crowded(endpoint->transport->context)
-                           ? 0
-                           : PATIENCE + 1;
+        op->patience = endpoint->fetch_always || !endpoint->ops->beats ? 0 : PATIENCE + 1;
+        op->is_crowded = ferry_is_crowded(endpoint->transport->context);
         op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;
         fetch_later(endpoint->transport->context, op);
         return 0;
@@ -119,10 +116,11 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
 /* ---- Fetching ---- */
 
 /* Whether the sender is to take messages from here: it has copying of its own to do then, and one copy by each is less
- * than two. */
+ * than two. Not so in a crowd: what a process copies into shared memory the caches still hold when the next one has the
+ * processor (doc/measurements.md). */
 static bool goes_both_ways(const struct ferry_recv_op *op)
 {
-    return op->endpoint->core.offers && op->endpoint->fetch_single;
+    return op->endpoint->core.offers && op->endpoint->fetch_single && !op->is_crowded;
 }
 
 /* Whether to call for the message, or the rest of it, since its sender is there to stream it: quicker, as both copy. One look
