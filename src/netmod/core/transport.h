@@ -185,6 +185,8 @@ struct ferry_transport {
     const struct ferry_transport_ops *ops;
     ferry_context_t *context;
     bool sleeps; /* its peers can wake this process */
+    bool
+        moves; /* parts of messages come and go of which it tells only at the end; kept up by patience() */
 };
 
 struct ferry_pending;

@@ -333,6 +333,14 @@ static void open_nudge(ferry_context_t *context)
         ferry_core_watch(context, wait->nudge);
 }
 
+static bool moves(ferry_context_t *context)
+{
+    for (unsigned i = 0; i < context->active_count; i++)
+        if (context->active[i]->moves)
+            return true;
+    return false;
+}
+
 /* A descriptor that tells of what then is not there must not keep the process awake. */
 static void sleep_on_descriptors(ferry_context_t *context, unsigned microseconds)
 {
@@ -351,6 +359,14 @@ static void sleep_on_descriptors(ferry_context_t *context, unsigned microseconds
     if (released)
         ferry_core_acquire(context);
     wait->alarmed = fd.revents && (wait->nudge < 0 || read(wait->nudge, &nudges, 8) < 0);
+    /* A part of a long message, maybe: the next ones are polled for. */
+    if (wait->alarmed && moves(context)) {
+        uint64_t now = ferry_now_ns();
+
+        wait->past_ns += now - wait->since_ns;
+        wait->since_ns = now;
+        wait->alarmed = false;
+    }
 }
 
 static void rest(ferry_context_t *context, bool waits, uint64_t now)

@@ -274,6 +274,7 @@ static unsigned fabric_patience(struct ferry_transport *transport)
     struct ferry_fabric *fabric = ferry_fabric_of(transport);
 
     fabric->rest = 0;
+    transport->moves = fabric->reading || !ferry_link_empty(&fabric->exposed);
     if (!ferry_link_empty(&fabric->meeting) || fabric->stranger_count || fabric->opening ||
         fabric->ending || fabric->stalled || fabric->reading ||
         (fabric->self && fabric->self->first))
