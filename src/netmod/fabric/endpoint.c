@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "clock.h"
 #include "config.h"
@@ -250,6 +251,21 @@ static void on_connected(struct ferry_fabric_endpoint *endpoint, const struct fi
     ferry_meeting_connected(endpoint);
 }
 
+/* A process that has no descriptor left for a connection may be unable to say so: libfabric takes the connection in and closes
+ * it. Limits are mostly the same for all processes of a job. */
+#define DESCRIPTORS_A_PROCESS 3
+
+const char *ferry_fabric_why_ended(struct ferry_fabric *fabric)
+{
+    uint64_t processes = ferry_core_params(fabric->base.context)->size;
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < processes * DESCRIPTORS_A_PROCESS)
+        return "its process ended without a word, or had no descriptors left for connections, of "
+               "which a job of so many processes needs more: raise the limit (ulimit -n)";
+    return "its process ended without a word";
+}
+
 static void on_shutdown(struct ferry_fabric_endpoint *endpoint, const char *why)
 {
     if (endpoint->state == FERRY_FABRIC_OPENING)
@@ -296,7 +312,7 @@ int ferry_fabric_read_events(struct ferry_fabric *fabric)
         } else if (endpoint && kind == FI_CONNECTED) {
             on_connected(endpoint, &event.entry, length);
         } else if (endpoint && kind == FI_SHUTDOWN) {
-            on_shutdown(endpoint, "its process ended without a word");
+            on_shutdown(endpoint, ferry_fabric_why_ended(fabric));
         }
     }
     return count;
@@ -325,7 +341,7 @@ static void on_failed_operation(struct ferry_fabric *fabric)
     fabric->failed = true;
     if (endpoint->state == FERRY_FABRIC_UP)
         ferry_fabric_end(endpoint, error.err == FI_ETRUNC ? "it sent nonsense over the network"
-                                                          : "its process ended without a word");
+                                                          : ferry_fabric_why_ended(fabric));
 }
 
 int ferry_fabric_read_completions(struct ferry_fabric *fabric)

@@ -133,6 +133,8 @@ void ferry_fabric_disconnect(struct ferry_fabric_endpoint *endpoint);
 int ferry_fabric_read_events(struct ferry_fabric *fabric);
 int ferry_fabric_read_completions(struct ferry_fabric *fabric);
 
+/* What can be said of a peer whose connection closed. */
+const char *ferry_fabric_why_ended(struct ferry_fabric *fabric);
 /* The endpoint is of no use any more; once all that came in before is delivered, the core is told. */
 void ferry_fabric_end(struct ferry_fabric_endpoint *endpoint, const char *why);
 /* The peer said goodbye: nothing is lost. */

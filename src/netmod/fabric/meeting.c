@@ -243,7 +243,7 @@ static void on_end(struct ferry_fabric_endpoint *endpoint, struct ferry_door *do
     else if (endpoint->fd >= 0)
         close_door(ferry_fabric_of_endpoint(endpoint), &endpoint->door);
     else
-        ferry_fabric_end(endpoint, "its process ended without a word");
+        ferry_fabric_end(endpoint, ferry_fabric_why_ended(ferry_fabric_of_endpoint(endpoint)));
 }
 
 static void on_door(struct ferry_fabric *fabric, struct ferry_door *door)
