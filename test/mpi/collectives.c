@@ -1,10 +1,10 @@
 /*
- * Collective operations at sizes from one element to some MiB, on the world and on parts of it,
- * blocking and not.
+ * collectives [MOST]: collective operations at sizes from one element to some MiB (MOST: of so many elements at most), on
+ * the world and on parts of it, blocking and not.
  */
 #include "check.h"
 
-static int rank, size;
+static int rank, size, most = 300000;
 static MPI_Comm comm;
 
 static long value(int owner, int i)
@@ -211,7 +211,7 @@ static void all_of(MPI_Comm these)
     comm = these;
     MPI_Comm_rank(comm, &rank);
     MPI_Comm_size(comm, &size);
-    for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+    for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]) && counts[c] <= most; c++) {
         one_to_all(counts[c]);
         all_to_all(counts[c]);
         reductions(counts[c]);
@@ -224,6 +224,8 @@ int main(int argc, char **argv)
 {
     MPI_Comm part, turned;
     check_start(&argc, &argv, 2);
+    if (argc > 1)
+        most = atoi(argv[1]);
     all_of(MPI_COMM_WORLD);
     MPI_Comm_split(MPI_COMM_WORLD, check_rank % 2, check_rank, &part);
     all_of(part);

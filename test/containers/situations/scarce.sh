@@ -107,6 +107,8 @@ crowd() {
     two_with_directory
     passes job a,b -n 8 "$programs/crowd" 2000
     by shm
+    # More than one process sends to by itself: broadcasts go through the memory of a team.
+    passes job a,b -n 17 "$programs/collectives" 1000
 }
 
 many_ranks() {

@@ -181,31 +181,25 @@ fn_fail:
     goto fn_exit;
 }
 
-int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
-                          MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
-                          MPI_Datatype recvtype)
+/* Each member shows what it has, bytes of it, and takes the part at offset of what each of them shows. */
+static int exchange(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                    MPI_Datatype sendtype, MPI_Aint bytes, MPI_Aint offset, char *recvbuf,
+                    MPI_Aint recvcount, MPI_Datatype recvtype)
 {
     int mpi_errno = MPI_SUCCESS;
     MPI_Aint size, extent;
 
     MPIR_Datatype_get_size_macro(recvtype, size);
     MPIR_Datatype_get_extent_macro(recvtype, extent);
-    size *= recvcount;
-    extent *= recvcount;
-    CHECK_TEAM(begin(team, size));
-    if (sendbuf == MPI_IN_PLACE) {
-        sendbuf = (char *) recvbuf + team->rank * extent;
-        sendcount = recvcount;
-        sendtype = recvtype;
-    }
-    mpi_errno = MPIR_Localcopy(sendbuf, sendcount, sendtype, buffer_of(team, team->rank), size,
+    CHECK_TEAM(begin(team, bytes));
+    mpi_errno = MPIR_Localcopy(sendbuf, sendcount, sendtype, buffer_of(team, team->rank), bytes,
                                MPI_BYTE);
     step(team);
     MPIR_ERR_CHECK(mpi_errno);
     CHECK_TEAM(await(team, FERRY_TEAM_ALL));
     for (int i = 0; i < team->size; i++) {
-        mpi_errno = MPIR_Localcopy(buffer_of(team, i), size, MPI_BYTE,
-                                   (char *) recvbuf + i * extent, recvcount, recvtype);
+        mpi_errno = MPIR_Localcopy(buffer_of(team, i) + offset, recvcount * size, MPI_BYTE,
+                                   recvbuf + i * recvcount * extent, recvcount, recvtype);
         MPIR_ERR_CHECK(mpi_errno);
     }
 
@@ -215,36 +209,36 @@ fn_fail:
     goto fn_exit;
 }
 
-int MPIDI_FERRY_alltoall(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
-                         MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
-                         MPI_Datatype recvtype)
+int MPIDI_FERRY_allgather(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                          MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
+                          MPI_Datatype recvtype)
 {
-    int mpi_errno = MPI_SUCCESS;
     MPI_Aint size, extent;
 
     MPIR_Datatype_get_size_macro(recvtype, size);
     MPIR_Datatype_get_extent_macro(recvtype, extent);
+    if (sendbuf == MPI_IN_PLACE) {
+        sendbuf = (char *) recvbuf + team->rank * recvcount * extent;
+        sendcount = recvcount;
+        sendtype = recvtype;
+    }
+    return exchange(team, sendbuf, sendcount, sendtype, recvcount * size, 0, recvbuf, recvcount,
+                    recvtype);
+}
+
+int MPIDI_FERRY_alltoall(MPIDI_FERRY_team_t *team, const void *sendbuf, MPI_Aint sendcount,
+                         MPI_Datatype sendtype, void *recvbuf, MPI_Aint recvcount,
+                         MPI_Datatype recvtype)
+{
+    MPI_Aint size;
+
+    MPIR_Datatype_get_size_macro(recvtype, size);
     size *= recvcount;
-    extent *= recvcount;
-    CHECK_TEAM(begin(team, size * team->size));
     if (sendbuf == MPI_IN_PLACE) {
         sendbuf = recvbuf;
         sendcount = recvcount;
         sendtype = recvtype;
     }
-    mpi_errno = MPIR_Localcopy(sendbuf, sendcount * team->size, sendtype,
-                               buffer_of(team, team->rank), size * team->size, MPI_BYTE);
-    step(team);
-    MPIR_ERR_CHECK(mpi_errno);
-    CHECK_TEAM(await(team, FERRY_TEAM_ALL));
-    for (int i = 0; i < team->size; i++) {
-        mpi_errno = MPIR_Localcopy(buffer_of(team, i) + team->rank * size, size, MPI_BYTE,
-                                   (char *) recvbuf + i * extent, recvcount, recvtype);
-        MPIR_ERR_CHECK(mpi_errno);
-    }
-
-fn_exit:
-    return mpi_errno;
-fn_fail:
-    goto fn_exit;
+    return exchange(team, sendbuf, sendcount * team->size, sendtype, size * team->size,
+                    team->rank * size, recvbuf, recvcount, recvtype);
 }

@@ -97,54 +97,55 @@ int MPIDI_FERRY_straight_bcast(void *buffer, MPI_Aint count, MPI_Datatype dataty
     return finish(&batch);
 }
 
+/* Each member sends what lies at from + i * stride to member i, and has what comes from it at the i-th place of to. Its
+ * own part is copied, unless it is there. */
+static int exchange(batch_t *batch, const char *from, MPI_Aint stride, MPI_Aint sendcount,
+                    MPI_Datatype sendtype, char *to, MPI_Aint recvcount, MPI_Datatype recvtype)
+{
+    MPIR_Comm *comm = batch->comm;
+    MPI_Aint extent;
+
+    MPIR_Datatype_get_extent_macro(recvtype, extent);
+    extent *= recvcount;
+    for (int i = 1; i < comm->local_size; i++)
+        receive_from(batch, before(comm, i), to + before(comm, i) * extent, recvcount, recvtype);
+    for (int i = 1; i < comm->local_size; i++)
+        send_to(batch, after(comm, i), from + after(comm, i) * stride, sendcount, sendtype);
+    from += comm->rank * stride;
+    to += comm->rank * extent;
+    if (from != to)
+        note(batch, MPIR_Localcopy(from, sendcount, sendtype, to, recvcount, recvtype));
+    return finish(batch);
+}
+
 int MPIDI_FERRY_straight_allgather(const void *sendbuf, MPI_Aint sendcount, MPI_Datatype sendtype,
                                    void *recvbuf, MPI_Aint recvcount, MPI_Datatype recvtype,
                                    MPIR_Comm *comm, MPIR_Errflag_t *errflag)
 {
-    char *to = recvbuf;
     MPI_Aint extent;
     batch_t batch;
 
-    MPIR_Datatype_get_extent_macro(recvtype, extent);
-    extent *= recvcount;
-    begin(&batch, comm, MPIR_ALLGATHER_TAG, errflag);
-    for (int i = 1; i < comm->local_size; i++)
-        receive_from(&batch, before(comm, i), to + before(comm, i) * extent, recvcount, recvtype);
-    if (sendbuf != MPI_IN_PLACE) {
-        note(&batch, MPIR_Localcopy(sendbuf, sendcount, sendtype, to + comm->rank * extent,
-                                    recvcount, recvtype));
-    } else {
-        sendbuf = to + comm->rank * extent;
+    if (sendbuf == MPI_IN_PLACE) {
+        MPIR_Datatype_get_extent_macro(recvtype, extent);
+        sendbuf = (char *) recvbuf + comm->rank * recvcount * extent;
         sendcount = recvcount;
         sendtype = recvtype;
     }
-    for (int i = 1; i < comm->local_size; i++)
-        send_to(&batch, after(comm, i), sendbuf, sendcount, sendtype);
-    return finish(&batch);
+    begin(&batch, comm, MPIR_ALLGATHER_TAG, errflag);
+    return exchange(&batch, sendbuf, 0, sendcount, sendtype, recvbuf, recvcount, recvtype);
 }
 
 int MPIDI_FERRY_straight_alltoall(const void *sendbuf, MPI_Aint sendcount, MPI_Datatype sendtype,
                                   void *recvbuf, MPI_Aint recvcount, MPI_Datatype recvtype,
                                   MPIR_Comm *comm, MPIR_Errflag_t *errflag)
 {
-    const char *from = sendbuf;
-    char *to = recvbuf;
-    MPI_Aint extent_from, extent_to;
+    MPI_Aint extent;
     batch_t batch;
 
-    MPIR_Datatype_get_extent_macro(sendtype, extent_from);
-    MPIR_Datatype_get_extent_macro(recvtype, extent_to);
-    extent_from *= sendcount;
-    extent_to *= recvcount;
+    MPIR_Datatype_get_extent_macro(sendtype, extent);
     begin(&batch, comm, MPIR_ALLTOALL_TAG, errflag);
-    for (int i = 1; i < comm->local_size; i++)
-        receive_from(&batch, before(comm, i), to + before(comm, i) * extent_to, recvcount,
-                     recvtype);
-    for (int i = 1; i < comm->local_size; i++)
-        send_to(&batch, after(comm, i), from + after(comm, i) * extent_from, sendcount, sendtype);
-    note(&batch, MPIR_Localcopy(from + comm->rank * extent_from, sendcount, sendtype,
-                                to + comm->rank * extent_to, recvcount, recvtype));
-    return finish(&batch);
+    return exchange(&batch, sendbuf, sendcount * extent, sendcount, sendtype, recvbuf, recvcount,
+                    recvtype);
 }
 
 /* ---- Reducing ---- */
