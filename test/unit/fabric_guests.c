@@ -1,6 +1,6 @@
 /*
  * The memory that processes of two virtual machines share is taken from one of them, or from both, in the middle of
- * messages: these go on over the network, and nothing is lost.
+ * messages: these go on over the network, and nothing is lost. When it is there again, they come back to it.
  */
 #include "unit.h"
 
@@ -26,14 +26,41 @@ static int make_file(void **state)
 
 /* ---- Unplugging ---- */
 
-/* As a device that is unplugged: reads as zeros, and what is written vanishes. */
+static const char *away(void)
+{
+    static char name[sizeof(path) + 5];
+
+    snprintf(name, sizeof(name), "%s-away", path);
+    return name;
+}
+
+/* As a device that is unplugged: reads as zeros, what is written vanishes, and nobody finds it. */
 static void unplug(ferry_context_t *context)
 {
     struct ferry_guests *guests = ferry_guests_of(ferry_core_transport(context, &ferry_guests_ops));
-    struct ferry_guests_memory *memory = &guests->regions[0].memory;
+    struct ferry_guests_memory *memory = &guests->regions[0]->memory;
 
+    rename(path, away());
     check(mmap(memory->base, memory->size, PROT_READ | PROT_WRITE,
                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == memory->base);
+}
+
+static void plug_in(void)
+{
+    rename(away(), path);
+}
+
+static int remove_file(void **state)
+{
+    plug_in();
+    return region_remove(state);
+}
+
+/* A job of two for which the device is there at first. */
+static int run(void (*body)(struct job *))
+{
+    plug_in();
+    return job_run(2, body);
 }
 
 struct unplugger {
@@ -173,7 +200,7 @@ static void nothing_is_lost(void **state)
     (void) state;
     for (round_number = 0; round_number < 40; round_number++) {
         unplugged_ranks = 1 + round_number % 2;
-        assert_int_equal(job_run(2, unplug_in_exchange), 0);
+        assert_int_equal(run(unplug_in_exchange), 0);
     }
 }
 
@@ -195,7 +222,7 @@ static void nothing_wrong_is_believed_when_both_lose_it(void **state)
 {
     (void) state;
     for (round_number = 0; round_number < 20; round_number++)
-        assert_int_equal(job_run(2, unplug_both), 0);
+        assert_int_equal(run(unplug_both), 0);
 }
 
 /* Before they ever talked. */
@@ -212,7 +239,147 @@ static void it_goes_before_they_talk(void **state)
 {
     (void) state;
     for (unplugged_ranks = 1; unplugged_ranks < 4; unplugged_ranks++)
-        assert_int_equal(job_run(2, unplug_first), 0);
+        assert_int_equal(run(unplug_first), 0);
+}
+
+/* ---- Plugging in again ---- */
+
+static bool is_back(const struct job *job)
+{
+    ferry_traffic_t traffic;
+    char text[200];
+
+    ferry_peer_traffic(job->peers[!job->rank], &traffic);
+    ferry_peer_describe(job->peers[!job->rank], text, sizeof(text));
+    return !strcmp(traffic.transport, "guests") && !strncmp(text, "guests (", 8);
+}
+
+/* Whether both say so. */
+static bool both(struct job *job, bool say)
+{
+    struct job_request send, receive;
+    bool other = false;
+
+    job_recv(job, 3, 0, &other, 1, &receive);
+    job_send(job, !job->rank, 3, &say, 1, 0, &send);
+    job_wait(job, &send);
+    job_wait(job, &receive);
+    return say && other;
+}
+
+static void exchange_again(struct job *job)
+{
+    job_barrier(job);
+    heard = 0;
+    job_barrier(job);
+    check(exchange(job));
+}
+
+/* One loses it in the midst of messages; the other too, in the third way, when it is of no use any more. */
+static void unplug_and_plug_in(struct job *job)
+{
+    struct unplugger unplugger = {.context = job->context,
+                                  .microseconds = 100 + round_number * 1317 % 40000};
+    bool unplugs = (unplugged_ranks == 1 ? 0 : 1) == job->rank;
+
+    if (unplugs)
+        check(pthread_create(&unplugger.thread, NULL, unplug_later, &unplugger) == 0);
+    exchange_again(job);
+    if (unplugs)
+        pthread_join(unplugger.thread, NULL);
+    exchange_again(job);
+    check(!is_back(job));
+    if (unplugged_ranks == 3 && !unplugs)
+        unplug(job->context);
+    exchange_again(job);
+    plug_in();
+    while (!both(job, is_back(job)))
+        exchange_again(job);
+    exchange_again(job);
+    check(is_back(job));
+}
+
+static void come_and_go(struct job *job)
+{
+    ferry_am_register(job->context, 1, on_am);
+    for (unsigned i = 0; i < 3; i++)
+        unplug_and_plug_in(job);
+}
+
+static void it_is_used_again(void **state)
+{
+    (void) state;
+    for (round_number = 0; round_number < 6; round_number++) {
+        unplugged_ranks = 1 + round_number % 3;
+        assert_int_equal(run(come_and_go), 0);
+    }
+}
+
+/* Whether this one has said that it is back, and not heard of the other's ring; or sends by a ring, and doesn't read one
+ * yet. */
+static bool is_half_back(const struct job *job, uint32_t openings)
+{
+    struct ferry_guests *guests =
+        ferry_guests_of(ferry_core_transport(job->context, &ferry_guests_ops));
+    const struct ferry_guests_endpoint *endpoint = guests->endpoints[0];
+
+    return job->rank ? endpoint->state == FERRY_GUESTS_SHARED && endpoint->below
+                     : endpoint->state == FERRY_GUESTS_FALLEN && endpoint->told > openings;
+}
+
+#define LAST 4u
+
+/* The first loses it, and either loses it again in the midst of coming back, with messages on their way. */
+static void lose_it_half_way(struct job *job)
+{
+    struct ferry_guests *guests =
+        ferry_guests_of(ferry_core_transport(job->context, &ferry_guests_ops));
+    struct job_request sends[LAST], receives[LAST];
+    uint8_t out[LAST][20000], in[LAST][20000];
+
+    ferry_am_register(job->context, 1, on_am);
+    exchange_again(job);
+    if (job->rank == 0)
+        unplug(job->context);
+    exchange_again(job);
+    for (unsigned i = 0; i < LAST; i++)
+        job_recv(job, 100 + i, 0, in[i], sizeof(in[i]), &receives[i]);
+    job_barrier(job);
+    plug_in();
+    if (job->rank == (int) (round_number & 1)) {
+        while (!is_half_back(job, 0))
+            ferry_progress(job->context);
+        for (unsigned i = 0; i < LAST; i++) {
+            size_t length = i & 1 ? 8 : sizeof(out[i]);
+
+            job_fill(out[i], length, i);
+            job_send(job, !job->rank, 100 + i, out[i], length, 0, &sends[i]);
+        }
+        check(guests->openings == (job->rank == 0));
+        unplug(job->context);
+        atomic_store(&job->board->word, 1);
+        for (unsigned i = 0; i < LAST; i++)
+            job_wait(job, &sends[i]);
+    } else {
+        while (!atomic_load(&job->board->word))
+            ferry_progress(job->context);
+        for (unsigned i = 0; i < LAST; i++) {
+            job_wait(job, &receives[i]);
+            check(job_filled(in[i], i & 1 ? 8 : sizeof(in[i]), i));
+        }
+    }
+    exchange_again(job);
+    plug_in();
+    while (!both(job, is_back(job)))
+        exchange_again(job);
+    exchange_again(job);
+}
+
+static void it_goes_while_they_come_back(void **state)
+{
+    (void) state;
+    for (round_number = 0; round_number < 6; round_number++)
+        assert_int_equal(run(lose_it_half_way), 0);
 }
 
 /* ---- While a packet is written, or read ---- */
@@ -289,7 +456,7 @@ static void streams_go_on_where_they_were(void **state)
     (void) state;
     for (round_number = 0; round_number < 24; round_number++) {
         unplugged_ranks = 1 + round_number / 12 % 2;
-        assert_int_equal(job_run(2, lose_it_in_stream), 0);
+        assert_int_equal(run(lose_it_in_stream), 0);
     }
 }
 
@@ -346,7 +513,7 @@ static void the_programs_memory_is_read_in_place(void **state)
     (void) state;
     setenv("FERRY_GUESTS_ALLOC", "yes", 1);
     unplugged_ranks = 0;
-    assert_int_equal(job_run(2, send_own), 0);
+    assert_int_equal(run(send_own), 0);
 }
 
 /* The program's data is lost then: nobody goes on. */
@@ -359,7 +526,7 @@ static void unplugged_memory_of_the_program_ends_the_job(void **state)
         /* What the unplugged leave there returns by lease only. */
         assert_true(!ftruncate(file, 0) && !ftruncate(file, SIZE));
         unplugged_ranks = 1 + round_number % 2;
-        assert_int_equal(job_run(2, send_own), 0);
+        assert_int_equal(run(send_own), 0);
     }
 }
 
@@ -371,7 +538,7 @@ static void alloc_nothing(struct job *job)
 static void it_is_not_taken_unasked(void **state)
 {
     (void) state;
-    assert_int_equal(job_run(2, alloc_nothing), 0);
+    assert_int_equal(run(alloc_nothing), 0);
 }
 
 /* ---- Other ways to lose it ---- */
@@ -400,16 +567,18 @@ static void pause_in_exchange(struct job *job)
         check(exchange(job));
         job_barrier(job);
     }
+    while (!both(job, is_back(job)))
+        exchange_again(job);
 }
 
 static void a_pause_beyond_the_lease_is_survived(void **state)
 {
     (void) state;
     setenv("FERRY_LEASE", "2s", 1);
-    assert_int_equal(job_run(2, pause_in_exchange), 0);
+    assert_int_equal(run(pause_in_exchange), 0);
 }
 
-#define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, region_remove)
+#define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
 
 int main(void)
 {
@@ -417,6 +586,8 @@ int main(void)
         with_file(nothing_is_lost),
         with_file(nothing_wrong_is_believed_when_both_lose_it),
         with_file(it_goes_before_they_talk),
+        with_file(it_is_used_again),
+        with_file(it_goes_while_they_come_back),
         with_file(streams_go_on_where_they_were),
         with_file(the_programs_memory_is_read_in_place),
         with_file(unplugged_memory_of_the_program_ends_the_job),

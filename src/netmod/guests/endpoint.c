@@ -89,34 +89,59 @@ static int take_ring(struct ferry_guests_endpoint *endpoint, uint32_t *slots, si
     return ferry_guests_take_spare(region, &endpoint->tx_ring);
 }
 
-/* Makes the ring from here to the peer, and tells it. */
-static int make_ring(struct ferry_guests_endpoint *endpoint, struct ferry_guests_member *member)
+int ferry_guests_make_ring(struct ferry_guests_endpoint *endpoint,
+                           struct ferry_guests_region *region)
 {
     const struct ferry_config *config = ferry_config();
-    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
-    unsigned index = (unsigned) __builtin_ctz(member->in);
-    const struct ferry_commons_segment *place = &member->at[index].place;
-    struct ferry_guests_seat *seat = place->memory;
-    uint32_t own = ferry_core_params(guests->base.context)->rank;
     uint32_t slots = (uint32_t) config->ring_slots;
     size_t room = config->ring_bytes;
     int error;
 
-    endpoint->tx_region = &guests->regions[index];
+    endpoint->tx_region = region;
     error = take_ring(endpoint, &slots, &room);
-    if (error)
+    if (error) {
+        memset(&endpoint->tx_ring, 0, sizeof(endpoint->tx_ring));
+        endpoint->tx_region = NULL;
         return error;
+    }
     start(&endpoint->tx, &endpoint->tx_ring, slots, room);
     atomic_store(&endpoint->tx.control->slots_taken, endpoint->tx.count);
     endpoint->first_count = endpoint->tx.count;
     endpoint->first_room = room;
     endpoint->tx_bytes = endpoint->tx_ring;
     set_sizes(endpoint);
+    return 0;
+}
+
+uint64_t ferry_guests_ring_number(const struct ferry_guests_endpoint *endpoint)
+{
+    return ferry_ring_number(endpoint->tx_ring.name.offset, endpoint->tx.slot_room,
+                             endpoint->first_room);
+}
+
+/* Makes the first ring from here to the peer, and tells it. */
+static int make_first(struct ferry_guests_endpoint *endpoint, struct ferry_guests_member *member)
+{
+    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
+    uint32_t own = ferry_core_params(guests->base.context)->rank;
+    const struct ferry_commons_segment *place;
+    struct ferry_guests_seat *seat;
+    unsigned index;
+    int error;
+
+    /* Its seat is where the memory was that is lost now. */
+    if (!member->in)
+        return -ESTALE;
+    index = (unsigned) __builtin_ctz(member->in);
+    place = &member->at[index].place;
+    seat = place->memory;
+    error = ferry_guests_make_ring(endpoint, guests->regions[index]);
+    if (error)
+        return error;
     if (!ferry_commons_holds(place))
         return -ESTALE;
     atomic_store(&seat->told[own].seal, endpoint->tx_ring.name.seal);
-    atomic_store(&seat->told[own].number,
-                 ferry_ring_number(endpoint->tx_ring.name.offset, slots, room));
+    atomic_store(&seat->told[own].number, ferry_guests_ring_number(endpoint));
     atomic_fetch_add(&seat->knocks, 1);
     return 0;
 }
@@ -145,7 +170,7 @@ int ferry_guests_connect(struct ferry_transport *transport, ferry_peer_t *peer,
 
     if (!endpoint)
         return -ENOMEM;
-    error = make_ring(endpoint, &guests->members[endpoint->rank]);
+    error = make_first(endpoint, &guests->members[endpoint->rank]);
     if (error && !do_without(endpoint, error)) {
         free(endpoint);
         return error;
@@ -161,7 +186,7 @@ static int attach(struct ferry_guests_endpoint *endpoint, struct ferry_guests_re
 {
     struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
     struct ferry_guests_member *member = &guests->members[endpoint->rank];
-    unsigned index = (unsigned) (region - guests->regions);
+    unsigned index = region->index;
     struct ferry_commons_usage usage;
     struct ferry_commons_name name = {
         .offset = offset, .tag = member->at[index].owner.tag, .seal = seal};
@@ -190,7 +215,9 @@ int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoin
     endpoint->rx_region = region;
     endpoint->rx_bytes = endpoint->rx_ring;
     endpoint->reading = true;
-    guests->readers[guests->reader_count++] = endpoint;
+    if (!endpoint->is_reader)
+        guests->readers[guests->reader_count++] = endpoint;
+    endpoint->is_reader = true;
     return 0;
 }
 

@@ -14,9 +14,6 @@
 #include "log.h"
 #include "seal.h"
 
-/* Words of packets between endpoints, over the network. */
-enum { TOOK = 1, HOLD, GO_ON };
-
 /* How far the ring to whoever says this was read: as counted in struct ferry_ring. */
 struct took {
     uint64_t packets; /* 0: its ring was never read */
@@ -48,6 +45,14 @@ int ferry_guests_keep(struct ferry_guests_endpoint *endpoint, const struct ferry
     return 0;
 }
 
+void ferry_guests_fall_again(struct ferry_guests_endpoint *endpoint, const char *why)
+{
+    endpoint->state = FERRY_GUESTS_FALLING;
+    endpoint->why = why;
+    endpoint->says = true;
+    ferry_guests_of(endpoint->base.transport)->falling++;
+}
+
 bool ferry_guests_fall(struct ferry_guests_endpoint *endpoint, const char *why)
 {
     struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
@@ -61,10 +66,7 @@ bool ferry_guests_fall(struct ferry_guests_endpoint *endpoint, const char *why)
               "messages to process %u take the network from now on, which is slower: %s",
               endpoint->rank, why);
     ferry_guests_confess(endpoint);
-    endpoint->state = FERRY_GUESTS_FALLING;
-    endpoint->why = why;
-    endpoint->says = true;
-    guests->falling++;
+    ferry_guests_fall_again(endpoint, why);
     return true;
 }
 
@@ -76,12 +78,13 @@ static void tell(struct ferry_guests_endpoint *endpoint)
     ferry_guests_drain_all(endpoint);
     ferry_guests_end_reads(endpoint);
     endpoint->says = endpoint->reading = false;
+    endpoint->below = true;
     ferry_guests_of(endpoint->base.transport)->falling--;
     if (ferry_peer_lost(endpoint->base.peer))
         return;
     took.packets = endpoint->rx_region ? endpoint->rx.count : 0;
-    took.bytes = endpoint->rx.byte_count;
-    if (ferry_core_tell(endpoint->base.lower, TOOK, &took, sizeof(took)))
+    took.bytes = endpoint->rx_region ? endpoint->rx.byte_count : 0;
+    if (ferry_core_tell(endpoint->base.lower, FERRY_GUESTS_TOOK, &took, sizeof(took)))
         ferry_guests_lose(endpoint, -ENOMEM, "no memory to go on over the network");
 }
 
@@ -146,6 +149,8 @@ static int send_again(struct ferry_guests_endpoint *endpoint, const struct took 
     struct ferry_ring ring;
     int error = 0;
 
+    if (!endpoint->tx_region)
+        return 0;
     if (took->packets > endpoint->tx.count || took->bytes > endpoint->tx.byte_count ||
         (took->packets && took->packets < endpoint->first_count))
         return -EPROTO;
@@ -159,6 +164,25 @@ static int send_again(struct ferry_guests_endpoint *endpoint, const struct took 
 
 /* ---- Going on ---- */
 
+/* Nobody reads the own ring any more, nor is another read here. */
+static void forget_rings(struct ferry_guests_endpoint *endpoint)
+{
+    struct ferry_guests_region *region = endpoint->tx_region;
+
+    if (region && !region->lost && endpoint->tx_ring.memory) {
+        ferry_commons_free(region->commons, &endpoint->tx_ring);
+        if (endpoint->tx_bytes.memory != endpoint->tx_ring.memory)
+            ferry_commons_free(region->commons, &endpoint->tx_bytes);
+    }
+    memset(&endpoint->tx_ring, 0, sizeof(endpoint->tx_ring));
+    memset(&endpoint->rx_ring, 0, sizeof(endpoint->rx_ring));
+    endpoint->tx_bytes = endpoint->tx_ring;
+    endpoint->rx_bytes = endpoint->rx_ring;
+    endpoint->tx_region = endpoint->rx_region = NULL;
+    endpoint->may_grow = true;
+    endpoint->grown_at = 0;
+}
+
 static void go_on(struct ferry_guests_endpoint *endpoint)
 {
     struct ferry_endpoint *base = &endpoint->base, *lower = base->lower;
@@ -166,6 +190,7 @@ static void go_on(struct ferry_guests_endpoint *endpoint)
     endpoint->state = FERRY_GUESTS_FALLEN;
     free(endpoint->kept);
     endpoint->kept = NULL;
+    forget_rings(endpoint);
     base->way = lower->ops;
     base->chunk = lower->chunk;
     base->packet_max = lower->packet_max;
@@ -208,16 +233,18 @@ int ferry_guests_carried(struct ferry_endpoint *base, const struct ferry_head *h
     struct ferry_guests_endpoint *endpoint = ferry_guests_endpoint(base);
 
     if (head->type != FERRY_PKT_UPPER)
-        return endpoint->state == FERRY_GUESTS_SHARED || endpoint->says
-                   ? -EPROTO
-                   : ferry_guests_hand_on(endpoint, head, payload);
+        return endpoint->below ? ferry_guests_hand_on(endpoint, head, payload) : -EPROTO;
     switch (head->word) {
-    case TOOK:
+    case FERRY_GUESTS_TOOK:
         return on_took(endpoint, head, payload);
-    case HOLD:
-    case GO_ON:
-        base->held = head->word == HOLD;
+    case FERRY_GUESTS_HOLD:
+    case FERRY_GUESTS_GO_ON:
+        base->held = head->word == FERRY_GUESTS_HOLD;
         return 0;
+    case FERRY_GUESTS_BACK:
+        return ferry_guests_on_back(endpoint, head, payload);
+    case FERRY_GUESTS_RING:
+        return ferry_guests_on_ring(endpoint, head, payload);
     default:
         return -EPROTO;
     }
@@ -236,5 +263,5 @@ int ferry_guests_send_below(struct ferry_guests_endpoint *endpoint, const struct
 
 void ferry_guests_hold_below(struct ferry_guests_endpoint *endpoint, bool on)
 {
-    ferry_core_tell(endpoint->base.lower, on ? HOLD : GO_ON, NULL, 0);
+    ferry_core_tell(endpoint->base.lower, on ? FERRY_GUESTS_HOLD : FERRY_GUESTS_GO_ON, NULL, 0);
 }

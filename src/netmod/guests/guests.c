@@ -80,7 +80,7 @@ static size_t guests_address(struct ferry_transport *transport, void *part, size
     size_t length = 0;
 
     for (unsigned i = 0; i < guests->region_count && !guests->settled; i++) {
-        struct ferry_guests_region *region = &guests->regions[i];
+        struct ferry_guests_region *region = guests->regions[i];
         struct entry entry = {.region = region->tag,
                               .page = (uint32_t) (region->place.name.offset / PAGE) | alone,
                               .owner = region->place.name.tag,
@@ -120,7 +120,7 @@ static void intersect(struct ferry_guests *guests, const struct entry *entries, 
 static void find(struct ferry_guests *guests, struct ferry_guests_member *member, unsigned index,
                  const struct entry *entry)
 {
-    struct ferry_guests_region *region = &guests->regions[index];
+    struct ferry_guests_region *region = guests->regions[index];
     struct ferry_commons_owner owner = {.tag = entry->owner};
     struct ferry_commons_name name = {.offset = (uint64_t) (entry->page & ~ALONE) * PAGE,
                                       .length = region->place.name.length,
@@ -152,7 +152,7 @@ static void guests_note(struct ferry_transport *transport, ferry_peer_t *peer, c
     member = &guests->members[rank];
     member->peer = peer;
     for (unsigned i = 0; i < guests->region_count; i++)
-        for (unsigned k = 0; k < count && guests->regions[i].published && !(member->in >> i & 1);
+        for (unsigned k = 0; k < count && guests->regions[i]->published && !(member->in >> i & 1);
              k++)
             find(guests, member, i, &entries[k]);
 }
@@ -190,9 +190,9 @@ static int guests_settle(struct ferry_transport *transport)
 
     guests->settled = true;
     for (unsigned i = 0; i < guests->region_count; i++) {
-        ferry_guests_keep_spares(&guests->regions[i], guests->reached);
+        ferry_guests_keep_spares(guests->regions[i], guests->reached);
         /* A ring may have been told of before its writer was known here. */
-        guests->regions[i].knocks = atomic_load(&guests->regions[i].seat->knocks) - 1;
+        guests->regions[i]->knocks = atomic_load(&guests->regions[i]->seat->knocks) - 1;
     }
     return 0;
 }
@@ -219,7 +219,7 @@ static void hear(struct ferry_guests *guests, struct ferry_guests_region *region
         error = ferry_guests_attach(guests, ferry_guests_endpoint(endpoint), region, number, seal);
     /* Who has left took the ring along, and waited until nothing was in it; of others housekeeping tells. */
     if (error == -ESTALE &&
-        ferry_commons_state(region->commons, &member->at[region - guests->regions].owner) !=
+        ferry_commons_state(region->commons, &member->at[region->index].owner) !=
             FERRY_COMMONS_LIVES)
         return;
     if (error)
@@ -246,7 +246,7 @@ static int guests_progress(struct ferry_transport *transport)
     int events = 0;
 
     for (unsigned i = 0; i < guests->region_count; i++) {
-        struct ferry_guests_region *region = &guests->regions[i];
+        struct ferry_guests_region *region = guests->regions[i];
 
         if (__builtin_expect(atomic_load_explicit(&region->seat->knocks, memory_order_acquire) !=
                                  region->knocks,
@@ -318,16 +318,25 @@ static void bury(struct ferry_guests_member *member, struct ferry_guests_endpoin
         lose(member, endpoint, why_ended(state));
 }
 
+/* The memory in which a process is met, or NULL. */
+static struct ferry_guests_region *region_of(struct ferry_guests *guests,
+                                             const struct ferry_guests_member *member,
+                                             const struct ferry_guests_endpoint *endpoint)
+{
+    if (endpoint)
+        return endpoint->tx_region;
+    return member->in ? guests->regions[__builtin_ctz(member->in)] : NULL;
+}
+
 static void look_after(struct ferry_guests *guests, struct ferry_guests_member *member)
 {
-    unsigned index = (unsigned) __builtin_ctz(member->in);
-    struct ferry_guests_region *region = &guests->regions[index];
     struct ferry_guests_endpoint *endpoint = endpoint_of(guests, member->peer);
+    struct ferry_guests_region *region = region_of(guests, member, endpoint);
     enum ferry_commons_state state;
 
-    if (endpoint && endpoint->state != FERRY_GUESTS_SHARED)
+    if (!region || (endpoint && endpoint->state != FERRY_GUESTS_SHARED))
         return;
-    state = ferry_commons_state(region->commons, &member->at[index].owner);
+    state = ferry_commons_state(region->commons, &member->at[region->index].owner);
     /* Whatever was read there means nothing then. */
     region->lost = region->lost || !ferry_commons_holds(&region->place);
     if (region->lost)
@@ -364,11 +373,12 @@ static void guests_housekeep(struct ferry_transport *transport)
     if (ferry_guests_own_is_lost(guests))
         lose_all(guests);
     for (unsigned i = 0; i < guests->region_count; i++)
-        guests->regions[i].lost = guests->regions[i].lost ||
-                                  !ferry_commons_holds(&guests->regions[i].place);
+        guests->regions[i]->lost = guests->regions[i]->lost ||
+                                   !ferry_commons_holds(&guests->regions[i]->place);
     for (uint32_t rank = 0; rank < size; rank++)
         if (guests->members[rank].reached && !ferry_peer_lost(guests->members[rank].peer))
             look_after(guests, &guests->members[rank]);
+    ferry_guests_come_back(guests);
 }
 
 /* Nobody can wake this process: a look so often costs it about a hundredth of a processor. */
@@ -401,20 +411,20 @@ static void guests_describe(struct ferry_transport *transport, ferry_peer_t *pee
 {
     struct ferry_guests *guests = ferry_guests_of(transport);
     struct ferry_guests_endpoint *endpoint = endpoint_of(guests, peer);
-    uint32_t in = guests->members[ferry_peer_rank(peer)].in;
+    struct ferry_guests_region *region = region_of(guests, &guests->members[ferry_peer_rank(peer)],
+                                                   endpoint);
     char memory[288] = "";
 
-    if (endpoint && endpoint->base.lower) {
+    if (endpoint && endpoint->state != FERRY_GUESTS_SHARED) {
         struct ferry_transport *lower = endpoint->base.lower->transport;
 
         lower->ops->describe(lower, peer, memory, sizeof(memory));
         snprintf(text, room, "%.100s; guests: %s", memory, endpoint->why ? endpoint->why : "lost");
         return;
     }
-    ferry_guests_memory_describe(endpoint ? &endpoint->tx_region->memory
-                                          : &guests->regions[__builtin_ctz(in)].memory,
-                                 memory, sizeof(memory));
-    snprintf(text, room, "guests (%s)", memory);
+    if (region)
+        ferry_guests_memory_describe(&region->memory, memory, sizeof(memory));
+    snprintf(text, room, "guests (%s)", region ? memory : "whose memory was lost");
 }
 
 static void guests_lost(struct ferry_endpoint *endpoint)

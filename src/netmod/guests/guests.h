@@ -5,7 +5,7 @@
  * In each region a process has a seat, where others tell it of their rings. Rings belong to whoever writes them.
  *
  * A region may be lost: the device is unplugged, a guest was paused past its lease. Then both go on over the network,
- * where that reaches (fall.c).
+ * where that reaches (fall.c), and come back when the memory does (back.c).
  */
 #ifndef FERRY_GUESTS_H
 #define FERRY_GUESTS_H
@@ -35,6 +35,7 @@ struct ferry_guests_seat {
 #define FERRY_GUESTS_SPARES 32u
 
 struct ferry_guests_region {
+    unsigned index; /* of it, among those of this process */
     struct ferry_guests_memory memory;
     struct ferry_commons *commons;
     uint32_t tag;                       /* of its id: the same for all who share it */
@@ -63,7 +64,7 @@ struct ferry_guests_member {
 enum ferry_guests_state {
     FERRY_GUESTS_SHARED,
     FERRY_GUESTS_FALLING, /* nothing is sent until both know what came by the rings */
-    FERRY_GUESTS_FALLEN,  /* to the network, for good */
+    FERRY_GUESTS_FALLEN,  /* to the network */
 };
 
 struct ferry_guests_endpoint {
@@ -73,6 +74,9 @@ struct ferry_guests_endpoint {
     bool reading, may_grow;
     bool is_private; /* what is being handed on was copied, and found intact */
     bool says;       /* FALLING: the peer is still to be told */
+    bool below;      /* what the peer sends comes over the network */
+    bool is_reader;  /* among the readers */
+    uint32_t told;   /* the opening that the peer was told of, see openings */
     struct ferry_guests_region *tx_region, *rx_region;
     struct ferry_ring tx, rx;
     struct ferry_commons_segment tx_ring, tx_bytes, rx_ring, rx_bytes;
@@ -91,8 +95,10 @@ static inline struct ferry_guests_endpoint *ferry_guests_endpoint(struct ferry_e
 
 struct ferry_guests {
     struct ferry_transport base;
-    struct ferry_guests_region regions[FERRY_GUESTS_MEMORIES_MAX];
+    struct ferry_guests_region *regions[FERRY_GUESTS_MEMORIES_MAX];
     unsigned region_count;
+    uint32_t openings;                   /* of regions that had been lost */
+    uint64_t looked_ns;                  /* for them */
     struct ferry_guests_member *members; /* by rank */
     uint32_t noted;
     uint32_t common[FERRY_GUESTS_MEMORIES_MAX]; /* tags of regions that all noted so far name */
@@ -120,6 +126,10 @@ static inline struct ferry_guests *ferry_guests_of(struct ferry_transport *trans
 /* Opens the regions that there are, and takes seats in them. */
 void ferry_guests_regions_open(struct ferry_guests *guests);
 void ferry_guests_regions_close(struct ferry_guests *guests);
+
+/* Opens memory that is there and not in use, in place of the region with this index, which is lost. NULL: there is none. */
+struct ferry_guests_region *ferry_guests_reopen(struct ferry_guests *guests, unsigned index);
+void ferry_guests_region_close(struct ferry_guests_region *region);
 
 /* The smallest ring: two pages. */
 #define FERRY_GUESTS_LEAST_SLOTS 32u
@@ -151,7 +161,15 @@ int ferry_guests_send_eager(struct ferry_endpoint *endpoint, uint64_t match, con
 void ferry_guests_hold(struct ferry_endpoint *endpoint, bool on);
 bool ferry_guests_intact(struct ferry_endpoint *endpoint);
 
-/* Begins to read the ring from a peer that it told of in a region. Errors: -EPROTO, -ESTALE. */
+/* Makes the ring to the peer in a region, of the sizes that are wanted or can be had; tells nobody.
+ * Errors: -ENOSPC, -ESTALE. */
+int ferry_guests_make_ring(struct ferry_guests_endpoint *endpoint,
+                           struct ferry_guests_region *region);
+
+/* Names that ring: see ferry_ring_number(). */
+uint64_t ferry_guests_ring_number(const struct ferry_guests_endpoint *endpoint);
+
+/* Begins to read the ring from a peer that it told of. Errors: -EPROTO, -ESTALE. */
 int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoint *endpoint,
                         struct ferry_guests_region *region, uint64_t number, uint64_t seal);
 
@@ -185,12 +203,24 @@ void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const 
  * memory of the program's went with it, false, and the caller ends it. Never calls back. */
 bool ferry_guests_fall(struct ferry_guests_endpoint *endpoint, const char *why);
 
+/* The same for one that had gone on over the network, and whose peer sends by a ring again that can't be read here. */
+void ferry_guests_fall_again(struct ferry_guests_endpoint *endpoint, const char *why);
+
 /* A packet was written, and then the memory was not held any more: keeps it. Errors: -ENOMEM. */
 int ferry_guests_keep(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
                       const struct ferry_payload *payload);
 
 /* Tells the peers of those that fell. */
 void ferry_guests_tell_fallen(struct ferry_guests *guests);
+
+/* What processes tell each other over the network. */
+enum ferry_guests_word {
+    FERRY_GUESTS_TOOK = 1, /* how far a ring was read that is lost */
+    FERRY_GUESTS_HOLD,
+    FERRY_GUESTS_GO_ON,
+    FERRY_GUESTS_BACK, /* a region is there again */
+    FERRY_GUESTS_RING, /* what comes next is in this ring */
+};
 
 /* These are operations of the transport. */
 int ferry_guests_carried(struct ferry_endpoint *endpoint, const struct ferry_head *head,
@@ -199,6 +229,17 @@ int ferry_guests_carried(struct ferry_endpoint *endpoint, const struct ferry_hea
 int ferry_guests_send_below(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
                             const struct ferry_payload *payload);
 void ferry_guests_hold_below(struct ferry_guests_endpoint *endpoint, bool on);
+
+/* ---- back.c ---- */
+
+/* Looks for memory that was lost, now and then, and tells peers of what was found. */
+void ferry_guests_come_back(struct ferry_guests *guests);
+
+/* The words of a peer that has memory again. Errors: -EPROTO; -ENOMEM. */
+int ferry_guests_on_back(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                         const void *payload);
+int ferry_guests_on_ring(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
+                         const void *payload);
 
 /* ---- program.c: memory of the program's in a region ---- */
 

@@ -54,7 +54,7 @@ void *ferry_guests_take_memory(struct ferry_transport *transport, size_t length)
         return NULL;
     own = calloc(1, sizeof(*own));
     for (unsigned i = 0; own && i < guests->region_count; i++) {
-        own->region = &guests->regions[i];
+        own->region = guests->regions[i];
         if (ferry_guests_take(own->region, length, &own->segment))
             continue;
         own->length = length;
@@ -165,10 +165,10 @@ static int find(struct ferry_guests_endpoint *endpoint, const struct place *plac
     if (place->start > place->length || length > place->length - place->start)
         return -EPROTO;
     for (unsigned i = 0; i < guests->region_count; i++) {
-        if (guests->regions[i].tag != place->region || !(member->in >> i & 1))
+        if (guests->regions[i]->tag != place->region || !(member->in >> i & 1))
             continue;
         name.tag = member->at[i].owner.tag;
-        return ferry_commons_attach(guests->regions[i].commons, &name, segment);
+        return ferry_commons_attach(guests->regions[i]->commons, &name, segment);
     }
     return -EPROTO;
 }

@@ -17,12 +17,12 @@ static size_t seat_size(uint32_t size)
     return sizeof(struct ferry_guests_seat) + size * sizeof(struct ferry_guests_told);
 }
 
-static void close_region(struct ferry_guests_region *region)
+void ferry_guests_region_close(struct ferry_guests_region *region)
 {
     ferry_commons_close(region->commons);
     ferry_guests_memory_unmap(&region->memory);
     free(region->attached);
-    *region = (struct ferry_guests_region){0};
+    free(region);
 }
 
 /* Whoever gets no seat, or not the smallest rings, uses no region: now there is another way still. */
@@ -44,10 +44,14 @@ static int take_seat(struct ferry_guests_region *region, uint32_t size)
     return 0;
 }
 
-static void say_unused(const struct ferry_guests_memory *memory, const char *why, const char *help)
+/* Said at the beginning, not of what is looked for again and again. */
+static void say_unused(const struct ferry_guests *guests, const struct ferry_guests_memory *memory,
+                       const char *why, const char *help)
 {
     char text[320];
 
+    if (guests->settled)
+        return;
     ferry_guests_memory_describe(memory, text, sizeof(text));
     ferry_log(
         FERRY_LOG_WARN,
@@ -68,7 +72,7 @@ static int open_commons(struct ferry_guests *guests, struct ferry_guests_region 
     int error = ferry_commons_open(&params, &region->commons, why, sizeof(why));
 
     if (error) {
-        say_unused(&region->memory, why, "");
+        say_unused(guests, &region->memory, why, "");
         return error;
     }
     ferry_commons_id(region->commons, id);
@@ -78,13 +82,13 @@ static int open_commons(struct ferry_guests *guests, struct ferry_guests_region 
     return 0;
 }
 
-static int open_region(struct ferry_guests *guests, struct ferry_guests_region *region)
+static int fill_region(struct ferry_guests *guests, struct ferry_guests_region *region)
 {
     uint32_t size = ferry_core_params(guests->base.context)->size;
     int error = ferry_guests_memory_map(&region->memory);
 
     if (error) {
-        say_unused(&region->memory, region->memory.why, region->memory.help);
+        say_unused(guests, &region->memory, region->memory.why, region->memory.help);
         return error;
     }
     error = open_commons(guests, region);
@@ -92,11 +96,27 @@ static int open_region(struct ferry_guests *guests, struct ferry_guests_region *
         return error;
     error = take_seat(region, size);
     if (error)
-        say_unused(&region->memory,
+        say_unused(guests, &region->memory,
                    error == -ENOSPC ? "it is too small for all who use it" : strerror(-error),
                    "make it larger");
     region->attached = error ? NULL : calloc(size, 1);
     return error ? error : region->attached ? 0 : -ENOMEM;
+}
+
+/* Returns NULL where it can't be used. */
+static struct ferry_guests_region *
+open_region(struct ferry_guests *guests, const struct ferry_guests_memory *memory, unsigned index)
+{
+    struct ferry_guests_region *region = calloc(1, sizeof(*region));
+
+    if (!region)
+        return NULL;
+    region->index = index;
+    region->memory = *memory;
+    if (!fill_region(guests, region))
+        return region;
+    ferry_guests_region_close(region);
+    return NULL;
 }
 
 void ferry_guests_regions_open(struct ferry_guests *guests)
@@ -105,20 +125,46 @@ void ferry_guests_regions_open(struct ferry_guests *guests)
     unsigned count = ferry_guests_memories_find(found);
 
     for (unsigned i = 0; i < count; i++) {
-        struct ferry_guests_region *region = &guests->regions[guests->region_count];
+        struct ferry_guests_region *region = open_region(guests, &found[i], guests->region_count);
 
-        region->memory = found[i];
-        if (open_region(guests, region))
-            close_region(region);
-        else
-            guests->region_count++;
+        if (region)
+            guests->regions[guests->region_count++] = region;
     }
+}
+
+/* Whether a region that is not lost is made of this memory. */
+static bool is_open(const struct ferry_guests *guests, const struct ferry_guests_memory *memory)
+{
+    for (unsigned i = 0; i < guests->region_count; i++) {
+        const struct ferry_guests_region *region = guests->regions[i];
+
+        if (!region->lost && region->memory.kind == memory->kind &&
+            !strcmp(region->memory.name, memory->name))
+            return true;
+    }
+    return false;
+}
+
+struct ferry_guests_region *ferry_guests_reopen(struct ferry_guests *guests, unsigned index)
+{
+    struct ferry_guests_memory found[FERRY_GUESTS_MEMORIES_MAX];
+    unsigned count = ferry_guests_memories_find(found);
+    struct ferry_guests_region *region = NULL;
+
+    for (unsigned i = 0; i < count && !region; i++)
+        if (!is_open(guests, &found[i]))
+            region = open_region(guests, &found[i], index);
+    if (region) {
+        region->knocks = atomic_load(&region->seat->knocks);
+        ferry_guests_keep_spares(region, guests->reached);
+    }
+    return region;
 }
 
 void ferry_guests_regions_close(struct ferry_guests *guests)
 {
     for (unsigned i = 0; i < guests->region_count; i++)
-        close_region(&guests->regions[i]);
+        ferry_guests_region_close(guests->regions[i]);
 }
 
 int ferry_guests_take(struct ferry_guests_region *region, size_t length,
