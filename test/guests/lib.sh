@@ -7,6 +7,8 @@
 #                                         vfs=NUMBER     virtual functions (1); 0: no adapter that has them
 #                                         ivshmem=MIB    a device of memory that guests with this attribute share,
 #                                                        behind the port ivshmem-port0; MIB,MIB: two of them
+#                                         doorbell=MIB   the same as a device by which they can ring each other, and an
+#                                                        IOMMU (./guest-bell makes use of it)
 #                                         pmem=MIB       the same as persistent memory (./guest-dax makes use of it)
 #                                         qemu=WORDS     more options for QEMU
 #   guests_up                             waits until all guests run commands and have set up their VFs
@@ -21,7 +23,7 @@
 # on eth0 (virtio), and as 10.78.0.11 and so on on their VFs; a second VF has 10.79.0.11, and so on.
 guests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guests=()
-guests_work='' guests_memory='' guests_switch='' guests_accel=${FERRY_GUESTS_ACCEL:-}
+guests_work='' guests_memory='' guests_switch='' guests_server='' guests_accel=${FERRY_GUESTS_ACCEL:-}
 
 guests_say() {
     printf '[%3d s] %s\n' "$SECONDS" "$*" >&2
@@ -71,17 +73,29 @@ guests_begin() {
     [ -n "$guests_accel" ] || guests_accel=$(guests_choose_accel)
 }
 
+# guests_serve MIB: the server of devices with a doorbell, once.
+guests_serve() {
+    [ -z "$guests_server" ] || return 0
+    truncate -s "$1M" "$guests_memory/doorbell"
+    setpriv --pdeathsig KILL "$guests_dir/doorbell" "$guests_work/doorbell" "$guests_memory/doorbell" &
+    guests_server=$!
+    while [ ! -S "$guests_work/doorbell" ]; do
+        kill -0 $guests_server 2>/dev/null || return
+        sleep 0.01
+    done
+}
+
 # What ./fetch got, or else what the machine has.
 guests_tool() {
     PATH=$guests_fetched/root/usr/bin:$PATH type -P "$1"
 }
 
 guest() {
-    local name=$1 memory=1024 cpus=1 pin='' vfs=1 ivshmem='' pmem='' qemu='' each
+    local name=$1 memory=1024 cpus=1 pin='' vfs=1 ivshmem='' doorbell='' pmem='' qemu='' each
     shift
     for each; do
         case $each in
-        memory=* | cpus=* | pin=* | vfs=* | ivshmem=* | pmem=* | qemu=*) local "$each" ;;
+        memory=* | cpus=* | pin=* | vfs=* | ivshmem=* | doorbell=* | pmem=* | qemu=*) local "$each" ;;
         *) echo "guest: $each is no attribute" >&2; return 2 ;;
         esac
     done
@@ -102,9 +116,18 @@ guest() {
             -device "ivshmem-plain,id=ivshmem$index,bus=ivshmem-port$index,memdev=shared$index")
         index=$((index + 1))
     done
+    [ -z "$doorbell" ] || {
+        guests_serve "$doorbell" || return
+        # Before all that it is to see.
+        options=(-device intel-iommu,intremap=on "${options[@]}"
+            -chardev "socket,id=bell0,path=$guests_work/doorbell"
+            -device "pcie-root-port,id=bell-port,chassis=9,slot=9"
+            -device "ivshmem-doorbell,id=ringer0,bus=bell-port,chardev=bell0,vectors=1")
+    }
     [ -z "$pmem" ] || options+=(-device virtio-pmem-pci,id=pmem0,memdev=pmem
         -object "memory-backend-file,id=pmem,mem-path=$guests_memory/pmem,size=${pmem}M,share=on")
     local kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
+    [ -z "$doorbell" ] || kernel+=" intel_iommu=on iommu=pt"
     mkdir -p "$dir/ports"
     options+=(-device virtio-serial-pci)
     for each in 0 1 2 3 4 5 6 7; do
@@ -206,12 +229,12 @@ guests_end() {
     for name in ${guests[@]+"${guests[@]}"}; do
         pids+=("$(cat "$guests_work/$name/pid")")
     done
-    pids+=($guests_switch)
+    pids+=($guests_switch $guests_server)
     [ ${#pids[@]} = 0 ] || {
         kill -KILL "${pids[@]}" || true
         wait "${pids[@]}" || true
     } 2>/dev/null
-    guests=() guests_switch=''
+    guests=() guests_switch='' guests_server=''
     [ -z "$guests_work" ] || rm -rf "$guests_work" ${guests_memory:+"$guests_memory"}
 }
 

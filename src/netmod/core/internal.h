@@ -92,7 +92,7 @@ struct ferry_recv_op {
     uint32_t beats; /* the sender's, when it offered */
     uint32_t
         patience; /* looks left before it is taken for busy elsewhere, and 1; 0: fetch in any case */
-    bool is_crowded; /* by more processes than processors, when it was accepted */
+    uint32_t until_us; /* to wait for a sender that is to take messages from here; 0: not known */
 };
 
 _Static_assert(sizeof(struct ferry_send_op) <= sizeof(((ferry_request_t *) 0)->internal), "size");
@@ -179,6 +179,11 @@ struct ferry_context {
     struct ferry_wait wait;
     struct ferry_counts counts;
 };
+
+static inline bool ferry_peer_is_self(const ferry_peer_t *peer)
+{
+    return !memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce));
+}
 
 /* ---- Handles: what kind an object has is kept beside it, so that none is taken for another ---- */
 

@@ -3,11 +3,15 @@
  */
 #include <errno.h>
 
+#include "clock.h"
 #include "internal.h"
 
 /* How often progress looks whether a sender that offered a message is about to answer. A sender that
  * polls shows it at each poll; this many of ours take some microseconds. */
 #define PATIENCE 64
+
+/* Bytes that are fetched in a microsecond, more or less: 10 GB/s. */
+#define FETCHED_IN_US 10000u
 
 /* How much is fetched before other work has its turn, bytes. */
 #define FETCH_SLICE ((size_t) 1 << 20)
@@ -82,6 +86,7 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
 {
     struct ferry_recv_op *op = ferry_op(request, struct ferry_recv_op);
     uint64_t match = offer->match, length = offer->length;
+    bool is_own;
     int error;
 
     request->match = match;
@@ -93,6 +98,7 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
     op->want = length < op->room ? length : op->room;
     op->got = 0;
     op->handle = 0;
+    op->until_us = 0;
     if (endpoint->core.lost)
         return endpoint->peer->error;
     if (op->want == 0) {
@@ -100,12 +106,14 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
         error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
         return error ? error : 1;
     }
-    if (begin_read(op, offer))
+    is_own = ferry_peer_is_self(endpoint->peer);
+    if (!is_own && begin_read(op, offer))
         return 0;
-    if (op->address && !request->stream && endpoint->ops->fetch &&
-        op->want >= endpoint->fetch_min) {
-        op->patience = endpoint->fetch_always || !endpoint->ops->beats ? 0 : PATIENCE + 1;
-        op->is_crowded = ferry_is_crowded(endpoint->transport->context);
+    if (op->address && !request->stream &&
+        (is_own || (endpoint->ops->fetch && op->want >= endpoint->fetch_min))) {
+        bool waits = !is_own && !endpoint->fetch_always && endpoint->ops->beats;
+
+        op->patience = waits ? PATIENCE + 1 : 0;
         op->beats = op->patience ? endpoint->ops->beats(endpoint) : 0;
         fetch_later(endpoint->transport->context, op);
         return 0;
@@ -114,14 +122,6 @@ int ferry_offer_accept(struct ferry_endpoint *endpoint, const struct ferry_offer
 }
 
 /* ---- Fetching ---- */
-
-/* Whether the sender is to take messages from here: it has copying of its own to do then, and one copy by each is less
- * than two. Not so in a crowd: what a process copies into shared memory the caches still hold when the next one has the
- * processor (doc/measurements.md). */
-static bool goes_both_ways(const struct ferry_recv_op *op)
-{
-    return op->endpoint->core.offers && op->endpoint->fetch_single && !op->is_crowded;
-}
 
 /* Whether to call for the message, or the rest of it, since its sender is there to stream it: quicker, as both copy. One look
  * at its messages while it was waited for shows that; while a part was fetched as many as a sender that polls makes. */
@@ -132,48 +132,84 @@ static bool sender_attends(struct ferry_recv_op *op)
     return beats >= (op->got ? PATIENCE : 1);
 }
 
+/* Whether to wait still for a sender that has not shown itself: some polls; where it is to take messages from here, too, it is
+ * likely to be at that, so then for as long as fetching would take. */
+static bool waits_on(struct ferry_recv_op *op)
+{
+    struct ferry_endpoint *endpoint = op->endpoint;
+    uint32_t now;
+
+    if (op->patience > 1) {
+        op->patience--;
+        return true;
+    }
+    if (!endpoint->core.offers)
+        return false;
+    now = (uint32_t) (ferry_now_ns() / 1000);
+    if (!op->until_us)
+        op->until_us = (now + (uint32_t) (op->want / FETCHED_IN_US)) | 1;
+    return (int32_t) (now - op->until_us) < 0;
+}
+
+/* A message of this process to itself. It says again where it lies, for the offer came through memory that others write. */
+static ssize_t copy_own(const struct ferry_recv_op *op, size_t length)
+{
+    const struct ferry_send_op *from = ferry_handle_find(op->endpoint->transport->context,
+                                                         FERRY_HANDLE_SEND, op->sender);
+
+    if (!from || from->endpoint != op->endpoint || ferry_request_of(from)->stream ||
+        op->want > from->length)
+        return -ENOTSUP;
+    memcpy((char *) op->buffer + op->got, (const char *) from->buffer + op->got, length);
+    return (ssize_t) length;
+}
+
+static ssize_t fetch(struct ferry_recv_op *op)
+{
+    struct ferry_endpoint *endpoint = op->endpoint;
+    size_t length = op->want - op->got;
+
+    if (length > FETCH_SLICE)
+        length = FETCH_SLICE;
+    if (ferry_peer_is_self(endpoint->peer))
+        return copy_own(op, length);
+    return endpoint->ops->fetch(endpoint, op->address + op->got, (char *) op->buffer + op->got,
+                                length);
+}
+
+/* Calls for what is missing, or tells the sender that nothing is. */
+static int finish_fetch(struct ferry_recv_op *op)
+{
+    ferry_request_t *request = ferry_request_of(op);
+    int error = op->got < op->want
+                    ? call_for(request)
+                    : ferry_answer(op->endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
+
+    if (error || op->got == op->want)
+        ferry_recv_complete(request, error);
+    return 1;
+}
+
 /* Returns 1: some bytes or an end, 0: not yet. *finished: op is off the list. */
 static int fetch_some(struct ferry_recv_op *op, bool *finished)
 {
     struct ferry_endpoint *endpoint = op->endpoint;
-    ferry_request_t *request = ferry_request_of(op);
-    size_t length = op->want - op->got;
     ssize_t got;
-    int error = 0;
 
-    if (!goes_both_ways(op) && sender_attends(op)) {
-        *finished = true;
-        error = call_for(request);
-        if (error)
-            ferry_recv_complete(request, error);
-        return 1;
-    }
-    if (op->patience > 1 && !goes_both_ways(op)) {
-        op->patience--;
-        *finished = false;
+    *finished = sender_attends(op);
+    if (*finished)
+        return finish_fetch(op);
+    if (op->patience && waits_on(op))
         return 0;
-    }
     if (op->patience)
         op->beats = endpoint->ops->beats(endpoint);
-    got = endpoint->ops->fetch(endpoint, op->address + op->got, (char *) op->buffer + op->got,
-                               length < FETCH_SLICE ? length : FETCH_SLICE);
-    *finished = false;
+    got = fetch(op);
     if (got == -EAGAIN)
         return 0;
-    if (got > 0) {
+    if (got > 0)
         op->got += (size_t) got;
-        if (op->got < op->want)
-            return 1;
-        error = ferry_answer(endpoint, FERRY_PKT_DONE, op->sender, NULL, 0);
-        *finished = true;
-        ferry_recv_complete(request, error);
-        return 1;
-    }
-    *finished = true;
-    error = call_for(request);
-    if (error)
-        ferry_recv_complete(request, error);
-    return 1;
+    *finished = got < 0 || op->got == op->want;
+    return *finished ? finish_fetch(op) : 1;
 }
 
 int ferry_fetch_progress(ferry_context_t *context)

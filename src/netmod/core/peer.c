@@ -358,7 +358,7 @@ const char *ferry_peer_way(const ferry_peer_t *peer)
 {
     if (!peer->transport)
         return NULL;
-    if (!memcmp(peer->nonce, peer->context->nonce, sizeof(peer->nonce)))
+    if (ferry_peer_is_self(peer))
         return "self";
     return peer->endpoint && peer->endpoint->way ? peer->endpoint->way->name
                                                  : peer->transport->ops->name;

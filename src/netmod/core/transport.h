@@ -215,7 +215,6 @@ struct ferry_endpoint {
     bool held;           /* the peer asks for offers, see hold() */
     size_t fetch_min;    /* from here on fetch() may be used; SIZE_MAX: never */
     bool fetch_always;   /* also when the peer could stream */
-    bool fetch_single;   /* fetch() is one copy as far as is known, not two within the kernel */
     struct ferry_endpoint *upper, *lower; /* that is raised upon this one; upon which this one is */
     const struct ferry_transport_ops *way; /* by which messages go just now; NULL: ops */
 

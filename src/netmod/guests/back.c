@@ -18,10 +18,11 @@
 /* Between two looks for memory that was lost. A look reads some files of the kernel's. */
 #define LOOK_NS 1000000000u
 
-/* Who has opened which region. */
+/* Who has opened which region, and where its seat is. */
 struct back {
     uint64_t region; /* its tag */
     uint64_t owner;
+    uint64_t offset, seal;
 };
 
 struct ring {
@@ -82,7 +83,10 @@ static void look(struct ferry_guests *guests)
 
 static struct back own_place(const struct ferry_guests_region *region)
 {
-    return (struct back){.region = region->tag, .owner = region->place.name.tag};
+    const struct ferry_commons_name *name = &region->place.name;
+
+    return (struct back){
+        .region = region->tag, .owner = name->tag, .offset = name->offset, .seal = name->seal};
 }
 
 static void say_back(struct ferry_guests *guests, struct ferry_guests_endpoint *endpoint)
@@ -143,9 +147,14 @@ static struct ferry_guests_region *prove(struct ferry_guests_endpoint *endpoint,
     memcpy(owner.nonce, ferry_peer_nonce(endpoint->base.peer), sizeof(owner.nonce));
     for (unsigned i = 0; i < guests->region_count; i++) {
         struct ferry_guests_region *region = guests->regions[i];
+        struct ferry_commons_name name = {.offset = back->offset,
+                                          .length = region->place.name.length,
+                                          .tag = back->owner,
+                                          .seal = back->seal};
 
         if (region->lost || region->tag != back->region ||
-            ferry_commons_state(region->commons, &owner) != FERRY_COMMONS_LIVES)
+            ferry_commons_state(region->commons, &owner) != FERRY_COMMONS_LIVES ||
+            ferry_commons_attach(region->commons, &name, &member->at[i].place))
             continue;
         member->at[i].owner = owner;
         member->in |= 1u << i;

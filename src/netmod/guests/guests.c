@@ -245,6 +245,8 @@ static int guests_progress(struct ferry_transport *transport)
     struct ferry_guests *guests = ferry_guests_of(transport);
     int events = 0;
 
+    if (__builtin_expect(guests->sleeps, 0))
+        ferry_guests_get_up(guests);
     for (unsigned i = 0; i < guests->region_count; i++) {
         struct ferry_guests_region *region = guests->regions[i];
 
@@ -381,12 +383,16 @@ static void guests_housekeep(struct ferry_transport *transport)
     ferry_guests_come_back(guests);
 }
 
-/* Nobody can wake this process: a look so often costs it about a hundredth of a processor. */
+/* Where nobody can wake this process: a look so often costs it about a hundredth of a processor. */
 #define PATIENCE_US 2000
 
 static unsigned guests_patience(struct ferry_transport *transport)
 {
-    return ferry_guests_of(transport)->reached ? PATIENCE_US : UINT_MAX;
+    struct ferry_guests *guests = ferry_guests_of(transport);
+
+    if (!guests->reached)
+        return UINT_MAX;
+    return guests->settled && ferry_guests_lie_down(guests) ? UINT_MAX : PATIENCE_US;
 }
 
 /* A ring goes with the process that wrote it, so its reader must have taken all. */

@@ -27,12 +27,22 @@ struct ferry_guests_told {
 
 struct ferry_guests_seat {
     alignas(FERRY_LINE) _Atomic uint32_t knocks;
+    _Atomic uint32_t
+        bell; /* by which its owner is rung, and can ring: the device's number and 1; 0: none */
+    alignas(
+        FERRY_LINE) _Atomic uint32_t sleeps; /* its owner wants to be rung; cleared by who does */
     alignas(FERRY_LINE) struct ferry_guests_told told[]; /* by rank */
 };
 
 /* ---- In this process ---- */
 
 #define FERRY_GUESTS_SPARES 32u
+
+struct ferry_guests_bell {
+    volatile uint32_t *registers; /* NULL: there is none */
+    size_t length;                /* of what is mapped there */
+    int fd;                       /* an eventfd; -1: closed */
+};
 
 struct ferry_guests_region {
     unsigned index; /* of it, among those of this process */
@@ -43,6 +53,7 @@ struct ferry_guests_region {
     struct ferry_commons_segment place; /* of the own seat */
     struct ferry_guests_seat *seat;
     uint32_t knocks; /* as last seen */
+    struct ferry_guests_bell bell;
     bool lost;
     uint8_t *attached; /* by rank: its ring to here is read */
     /* For the smallest rings, when there is no more memory */
@@ -76,6 +87,7 @@ struct ferry_guests_endpoint {
     bool says;       /* FALLING: the peer is still to be told */
     bool below;      /* what the peer sends comes over the network */
     bool is_reader;  /* among the readers */
+    uint32_t bell;   /* the peer's, if it can be rung; see ferry_guests_seat */
     uint32_t told;   /* the opening that the peer was told of, see openings */
     struct ferry_guests_region *tx_region, *rx_region;
     struct ferry_ring tx, rx;
@@ -114,6 +126,7 @@ struct ferry_guests {
     struct ferry_guests_own *own; /* what the program has in regions */
     struct ferry_guests_read *reads;
     uint32_t falling; /* endpoints that are still to tell their peers */
+    bool sleeps;      /* and wants to be rung */
 };
 
 static inline struct ferry_guests *ferry_guests_of(struct ferry_transport *transport)
@@ -159,15 +172,32 @@ int ferry_guests_send(struct ferry_endpoint *endpoint, const struct ferry_head *
 int ferry_guests_send_eager(struct ferry_endpoint *endpoint, uint64_t match, const void *data,
                             uint32_t length);
 void ferry_guests_hold(struct ferry_endpoint *endpoint, bool on);
-bool ferry_guests_intact(struct ferry_endpoint *endpoint);
 
 /* Makes the ring to the peer in a region, of the sizes that are wanted or can be had; tells nobody.
  * Errors: -ENOSPC, -ESTALE. */
 int ferry_guests_make_ring(struct ferry_guests_endpoint *endpoint,
                            struct ferry_guests_region *region);
 
+/* A view of a ring in fresh memory. Counts begin elsewhere in each ring, so that what somebody writes late who had that
+ * memory before is not taken for a packet. */
+void ferry_guests_start(struct ferry_ring *ring, const struct ferry_commons_segment *segment,
+                        uint32_t slots, size_t room);
+
 /* Names that ring: see ferry_ring_number(). */
 uint64_t ferry_guests_ring_number(const struct ferry_guests_endpoint *endpoint);
+
+/* Whether this process may still write: see ferry_commons_holds(). */
+static inline bool ferry_guests_may_write(const struct ferry_guests_endpoint *endpoint)
+{
+    return ferry_commons_holds(&endpoint->tx_ring) && ferry_commons_holds(&endpoint->tx_bytes);
+}
+
+/* See ferry_commons_confess(). */
+void ferry_guests_confess(struct ferry_guests_endpoint *endpoint);
+/* Ends an endpoint. */
+void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why);
+
+/* ---- receive.c ---- */
 
 /* Begins to read the ring from a peer that it told of. Errors: -EPROTO, -ESTALE. */
 int ferry_guests_attach(struct ferry_guests *guests, struct ferry_guests_endpoint *endpoint,
@@ -179,12 +209,6 @@ int ferry_guests_drain(struct ferry_guests_endpoint *endpoint);
 /* Takes in all that came. */
 void ferry_guests_drain_all(struct ferry_guests_endpoint *endpoint);
 
-/* Whether this process may still write: see ferry_commons_holds(). */
-static inline bool ferry_guests_may_write(const struct ferry_guests_endpoint *endpoint)
-{
-    return ferry_commons_holds(&endpoint->tx_ring) && ferry_commons_holds(&endpoint->tx_bytes);
-}
-
 /* Whether the memory of both directions is still what it was, and holds what the peer may have written. */
 bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint);
 
@@ -192,10 +216,8 @@ bool ferry_guests_is_sound(const struct ferry_guests_endpoint *endpoint);
 int ferry_guests_hand_on(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
                          const void *payload);
 
-/* See ferry_commons_confess(). */
-void ferry_guests_confess(struct ferry_guests_endpoint *endpoint);
-/* Ends an endpoint. */
-void ferry_guests_lose(struct ferry_guests_endpoint *endpoint, int error, const char *why);
+/* This is an operation of the transport. */
+bool ferry_guests_intact(struct ferry_endpoint *endpoint);
 
 /* ---- fall.c ---- */
 
@@ -240,6 +262,21 @@ int ferry_guests_on_back(struct ferry_guests_endpoint *endpoint, const struct fe
                          const void *payload);
 int ferry_guests_on_ring(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
                          const void *payload);
+
+/* ---- bell.c ---- */
+
+/* Has this process woken by the region's device, where that can be; else says why not, once. It has its seat. */
+void ferry_guests_bell_open(struct ferry_guests *guests, struct ferry_guests_region *region);
+void ferry_guests_bell_close(struct ferry_guests_region *region);
+
+/* Fills endpoint->bell, for a ring in tx_region. */
+void ferry_guests_find_bell(struct ferry_guests_endpoint *endpoint);
+/* After each packet to a peer that has a bell: rings where it sleeps. */
+void ferry_guests_ring(struct ferry_guests_endpoint *endpoint);
+
+/* Before a sleep: returns whether all who may write will ring. */
+bool ferry_guests_lie_down(struct ferry_guests *guests);
+void ferry_guests_get_up(struct ferry_guests *guests);
 
 /* ---- program.c: memory of the program's in a region ---- */
 

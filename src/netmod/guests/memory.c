@@ -17,6 +17,7 @@
 #include "peek.h"
 
 #define PCI "/sys/bus/pci/devices/"
+#define MEMORY_BAR 2u
 
 /* ---- Finding ---- */
 
@@ -27,6 +28,8 @@ static void add(struct ferry_guests_memory *out, unsigned *count,
         return;
     out[*count].kind = kind;
     out[*count].size = size;
+    out[*count].vfio = (struct ferry_vfio){-1, -1, -1};
+    out[*count].vfio_error = -ENODEV;
     snprintf(out[*count].name, sizeof(out[*count].name), "%s", name);
     (*count)++;
 }
@@ -130,6 +133,19 @@ static int map(struct ferry_guests_memory *memory, const char *path)
     return error;
 }
 
+/* The memory as the driver gives it, where its file can't be used: its owner need not be able to write in /sys then. */
+static int map_by_vfio(struct ferry_guests_memory *memory)
+{
+    size_t length;
+    void *base = ferry_vfio_map(&memory->vfio, MEMORY_BAR, &length);
+
+    if (!base)
+        return -errno;
+    memory->base = base;
+    memory->size = length;
+    return 0;
+}
+
 /* ---- Caching ---- */
 
 /* Lines that are read again and again; the best of so many rounds counts, for others may want the processor. */
@@ -169,7 +185,11 @@ int ferry_guests_memory_map(struct ferry_guests_memory *memory)
              : memory->kind == FERRY_GUESTS_DAX   ? "/dev/%s"
                                                   : "%s",
              memory->name);
+    if (memory->kind == FERRY_GUESTS_IVSHMEM)
+        memory->vfio_error = ferry_vfio_open(memory->name, &memory->vfio);
     error = map(memory, path);
+    if (error && memory->vfio.device >= 0)
+        error = map_by_vfio(memory);
     if (error) {
         ferry_guests_memory_unmap(memory);
         return error;
@@ -193,6 +213,7 @@ int ferry_guests_memory_map(struct ferry_guests_memory *memory)
 
 void ferry_guests_memory_unmap(struct ferry_guests_memory *memory)
 {
+    ferry_vfio_close(&memory->vfio);
     if (!memory->base)
         return;
     ferry_fault_unguard(memory->base);

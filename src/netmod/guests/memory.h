@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "vfio.h"
+
 #define FERRY_GUESTS_MEMORIES_MAX 8
 
 enum ferry_guests_memory_kind {
@@ -24,9 +26,11 @@ struct ferry_guests_memory {
     char why[320];  /* a sentence for people where it can't be used; else "" */
     char help[320]; /* and what would help */
     uint64_t size;
-    void *base;           /* NULL: not mapped */
-    unsigned line_ps;     /* to read a cache line again, measured */
-    _Atomic bool faulted; /* the file behind it was truncated */
+    void *base;             /* NULL: not mapped */
+    unsigned line_ps;       /* to read a cache line again, measured */
+    _Atomic bool faulted;   /* the file behind it was truncated */
+    struct ferry_vfio vfio; /* of a mapped ivshmem device that vfio-pci holds; */
+    int vfio_error;         /* and why it is closed, see ferry_vfio_open() */
 };
 
 /* Lists what FERRY_GUESTS_MEMORY allows, without opening it. Returns how many. */

@@ -19,6 +19,7 @@ static size_t seat_size(uint32_t size)
 
 void ferry_guests_region_close(struct ferry_guests_region *region)
 {
+    ferry_guests_bell_close(region);
     ferry_commons_close(region->commons);
     ferry_guests_memory_unmap(&region->memory);
     free(region->attached);
@@ -113,8 +114,11 @@ open_region(struct ferry_guests *guests, const struct ferry_guests_memory *memor
         return NULL;
     region->index = index;
     region->memory = *memory;
-    if (!fill_region(guests, region))
+    region->bell.fd = -1;
+    if (!fill_region(guests, region)) {
+        ferry_guests_bell_open(guests, region);
         return region;
+    }
     ferry_guests_region_close(region);
     return NULL;
 }

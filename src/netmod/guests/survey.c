@@ -50,8 +50,42 @@ static bool add_usage(struct ferry_survey *survey, const char *label,
     return true;
 }
 
+enum bell { NO_BELL, BELL_TAKEN, BELL };
+
+static enum bell bell_of(const struct ferry_guests_memory *memory)
+{
+    if (ferry_vfio_has_interrupt(&memory->vfio))
+        return BELL;
+    return memory->vfio_error == -EBUSY ? BELL_TAKEN : NO_BELL;
+}
+
+static void add_waiting(struct ferry_survey *survey, enum bell bell)
+{
+    static const char polling[] =
+        "one that waits long looks 500 times a second, which takes about a hundredth of a "
+        "processor, and ends up to 2 ms late";
+
+    if (bell == BELL && ferry_config()->guests_bell)
+        ferry_survey_add(
+            survey, "waiting",
+            "asleep until others ring, by the doorbell of the ivshmem device, which "
+            "takes some 200 us, for the one process here that has it, where all others "
+            "of the job have one, too; else by polling: %s",
+            polling);
+    else
+        ferry_survey_add(survey, "waiting", "by polling: %s; %s",
+                         bell == BELL ? "FERRY_GUESTS_BELL forbids the doorbell"
+                         : bell == BELL_TAKEN
+                             ? "another process has the doorbell"
+                             : "nobody can wake a process of another virtual machine, "
+                               "but by an ivshmem device with a doorbell "
+                               "(doc/memory-of-guests.md)",
+                         polling);
+}
+
 /* Whether it can be used. */
-static bool survey_memory(struct ferry_survey *survey, struct ferry_guests_memory *memory)
+static bool survey_memory(struct ferry_survey *survey, struct ferry_guests_memory *memory,
+                          enum bell *bell)
 {
     char label[64], why[320];
     bool usable = false;
@@ -65,6 +99,8 @@ static bool survey_memory(struct ferry_survey *survey, struct ferry_guests_memor
             ferry_survey_fail(survey, memory->help, "%s", memory->why);
         return false;
     }
+    if (bell_of(memory) > *bell)
+        *bell = bell_of(memory);
     error = ferry_commons_look(memory->base, memory->size, why, sizeof(why));
     if (error == -ENODATA) {
         usable = true;
@@ -85,18 +121,15 @@ void ferry_guests_survey(struct ferry_survey *survey)
 {
     struct ferry_guests_memory found[FERRY_GUESTS_MEMORIES_MAX];
     unsigned count = ferry_guests_memories_find(found);
+    enum bell bell = NO_BELL;
     bool any = false;
 
     for (unsigned i = 0; i < count; i++)
-        any |= survey_memory(survey, &found[i]);
+        any |= survey_memory(survey, &found[i], &bell);
     survey->usable = any;
     if (any) {
         survey->why[0] = survey->help[0] = '\0';
-        ferry_survey_add(
-            survey, "waiting",
-            "by polling: nobody can wake a process of another virtual machine; one that "
-            "waits long looks 500 times a second, which takes about a hundredth of a "
-            "processor");
+        add_waiting(survey, bell);
         ferry_survey_add(survey, "lease",
                          "a process that nothing is heard of for %.0f s is given up (FERRY_LEASE)",
                          (double) ferry_config()->lease / 1e6);

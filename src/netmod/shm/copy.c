@@ -84,7 +84,6 @@ static bool works(struct ferry_shm_endpoint *endpoint, enum ferry_copy_way way)
 static void give_up(struct ferry_shm_endpoint *endpoint)
 {
     endpoint->copier.way = FERRY_COPY_NONE;
-    endpoint->base.fetch_single = false;
     endpoint->base.fetch_min = SIZE_MAX;
 }
 
@@ -93,7 +92,6 @@ static void ask(struct ferry_shm_endpoint *endpoint)
 {
     struct ferry_copier *copier = &endpoint->copier;
 
-    endpoint->base.fetch_single = false;
     ferry_random(copier->own, sizeof(copier->own));
     if (!allowed("mem") ||
         ferry_core_answer(&endpoint->base, FERRY_SHM_MEM_WANT, copier->own, sizeof(copier->own)))
