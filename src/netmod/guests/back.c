@@ -64,12 +64,14 @@ static void forget(struct ferry_guests *guests, const struct ferry_guests_region
 static void look(struct ferry_guests *guests)
 {
     for (unsigned i = 0; i < guests->region_count && !guests->own; i++) {
-        struct ferry_guests_region *old = guests->regions[i];
+        struct ferry_guests_region *old = guests->regions[i], *region;
 
-        struct ferry_guests_region *region = old->lost && !is_used(guests, old)
-                                                 ? ferry_guests_reopen(guests, i)
-                                                 : NULL;
-
+        if (!old->lost || is_used(guests, old))
+            continue;
+        /* Only one can have the device's bell. */
+        ferry_guests_bell_close(old);
+        ferry_vfio_close(&old->memory.vfio);
+        region = ferry_guests_reopen(guests, i);
         if (!region)
             continue;
         forget(guests, old);
@@ -190,6 +192,14 @@ static int attach(struct ferry_guests_endpoint *endpoint, const struct ring *rin
     return ferry_guests_attach(guests, endpoint, region, ring->number, ring->seal);
 }
 
+/* What the peer was asked for over the network it now sees in its ring. */
+static int hold_again(struct ferry_guests_endpoint *endpoint)
+{
+    if (endpoint->base.core.holding)
+        ferry_guests_hold(&endpoint->base, true);
+    return 0;
+}
+
 int ferry_guests_on_ring(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
                          const void *payload)
 {
@@ -205,14 +215,14 @@ int ferry_guests_on_ring(struct ferry_guests_endpoint *endpoint, const struct fe
     error = attach(endpoint, &ring);
     if (!error) {
         endpoint->below = false;
-        if (endpoint->base.core.holding)
-            ferry_guests_hold(&endpoint->base, true);
         if (endpoint->state == FERRY_GUESTS_SHARED)
-            return 0;
+            return hold_again(endpoint);
         error = ferry_guests_make_ring(endpoint, endpoint->rx_region);
     }
-    if (!error)
-        return say_ring(endpoint);
+    if (!error) {
+        error = say_ring(endpoint);
+        return error ? error : hold_again(endpoint);
+    }
     if (endpoint->state == FERRY_GUESTS_SHARED)
         return ferry_guests_fall(endpoint, "the memory that both share was lost again") ? 0
                                                                                         : -EPROTO;

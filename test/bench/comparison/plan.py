@@ -43,7 +43,7 @@ class Scenario:
 
 
 PEERS = "PEERS"
-VARIANTS = {"": {}, "tcp": {"FERRY_TRANSPORTS": "fabric"}}
+VARIANTS = {"": {}, "tcp": {"FERRY_TRANSPORTS": "fabric"}, "each": {"FERRY_REGISTRATION": "each"}}
 
 # By powers of four, in the short form by powers of 64.
 WORKS = {
@@ -63,6 +63,7 @@ WORKS = {
         Work("hpl", "hpcc", ("3000", "hpl"), ("2000", "hpl")),
         Work("fft", "hpcc", ("2000", "fft"), ("2000", "fft")),
         Work("randomaccess", "hpcc", ("700", "randomaccess"), ("500", "randomaccess")),
+        Work("buffers", "buffers", (), ("--from=65536", "--factor=16"), weight=2),
         Work("slow", "pair", ("--time=20", "--to=1048576", "--factor=16"), ("--time=10", "--to=65536", "--factor=256")),
     )
 }
@@ -93,6 +94,8 @@ SCENARIOS = {
                  (("ferry", "guests"), ("ferry", "guests", "tcp"), (PEERS, "guests")), kind="ivshmem", bound=60),
         Scenario("vf", "two guests with a virtual function each", ("slow",),
                  (("ferry", "guests"), ("ferry", "guests", "tcp"), (PEERS, "guests")), kind="guests", bound=60),
+        Scenario("cache", "the same, Ferry with its cache of registered memory and without (+each)", ("buffers",),
+                 (("ferry", "guests"), ("ferry", "guests", "each")), kind="guests", bound=90),
     )
 }
 APPLICATIONS = Scenario(

@@ -14,31 +14,55 @@ def colour(mpi, known={}):
     return COLOURS.get(mpi) or known.setdefault(mpi, "C%d" % (len(known) + 4))
 
 
-def lines(axes, results, scenario, ranks, work, test, entries):
-    """One line for each entry: the medians over the sizes, and the middle half of the rounds around them."""
-    drawn = False
-    for i, entry in enumerate(entries):
-        cells = sorted((cell for cell in results.cells(scenario=scenario, ranks=ranks, work=work, test=test)
-                        if (cell, entry) in results.values and cell.bytes), key=lambda cell: cell.bytes)
-        if not cells:
-            continue
-        middle = [results.median(cell, entry) for cell in cells]
-        spread = [results.spread(cell, entry) or 0 for cell in cells]
-        sizes = [cell.bytes for cell in cells]
-        same = [other for other in entries[:i] if other.mpi == entry.mpi]
-        axes.plot(sizes, middle, color=colour(entry.mpi), marker=MARKS[len(same) % len(MARKS)], markersize=3.5,
-                  linewidth=1.2, linestyle=("-", "--", ":", "-.")[len(same) % 4], label=entry.label)
+def line(axes, results, block, test, entry, label, number, shade):
+    """The medians over the sizes, and the middle half of the rounds around them; number: of the line's style."""
+    cells = sorted((cell for cell in results.cells(scenario=block.scenario.name, ranks=block.ranks, work=block.work.name,
+                                                   test=test)
+                    if (cell, entry) in results.values and cell.bytes), key=lambda cell: cell.bytes)
+    middle = [results.median(cell, entry) for cell in cells]
+    spread = [results.spread(cell, entry) or 0 for cell in cells]
+    sizes = [cell.bytes for cell in cells]
+    if cells:
+        axes.plot(sizes, middle, color=shade, marker=MARKS[number % len(MARKS)], markersize=3.5,
+                  linewidth=1.2, linestyle=("-", "--", ":", "-.")[number % 4], label=label)
         axes.fill_between(sizes, [m * (1 - s) for m, s in zip(middle, spread)],
-                          [m * (1 + s) for m, s in zip(middle, spread)], color=colour(entry.mpi), alpha=0.15, linewidth=0)
-        drawn = True
+                          [m * (1 + s) for m, s in zip(middle, spread)], color=shade, alpha=0.15, linewidth=0)
+    return bool(cells)
+
+
+def scales(axes, title, unit):
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
     axes.xaxis.set_major_formatter(lambda x, _: size(int(x)) if x >= 1 else "")
-    axes.set_title("%s, %s (%s is better)" % (test, results.units.get(test, ""),
-                                              "more" if rises(results.units.get(test, "")) else "less"), fontsize=9)
+    axes.set_title("%s, %s (%s is better)" % (title, unit, "more" if rises(unit) else "less"), fontsize=9)
     axes.tick_params(labelsize=7)
     axes.grid(True, which="major", linewidth=0.3)
-    return drawn
+
+
+def lines(results, block, test, entries):
+    """One line for each entry."""
+    def draw(axes):
+        drawn = False
+        for i, entry in enumerate(entries):
+            same = [other for other in entries[:i] if other.mpi == entry.mpi]
+            drawn |= line(axes, results, block, test, entry, entry.label, len(same), colour(entry.mpi))
+        scales(axes, test, results.units.get(test, ""))
+        return drawn
+    return draw
+
+
+def registering(results, block, kind):
+    """With the cache of registered memory and without, from buffers that are used again and from fresh ones."""
+    def draw(axes):
+        drawn = False
+        for entry in block.entries:
+            for number, buffers in enumerate(("reused", "fresh")):
+                drawn |= line(axes, results, block, "%s %s" % (kind, buffers), entry,
+                              "%s, buffers %s" % ("no cache" if entry.variant else "cache", buffers), number,
+                              COLOURS["mpich" if entry.variant else "ferry"])
+        scales(axes, kind, results.units.get(kind + " fresh", ""))
+        return drawn
+    return draw
 
 
 def figure(plt, path, title, panels):
@@ -112,18 +136,19 @@ def draw_all(results, blocks, folder):
 
     for block in blocks:
         scenario, work = block.scenario, block.work.name
-        def panel(test, entries, block=block):
-            return lambda axes: lines(axes, results, block.scenario.name, block.ranks, block.work.name, test, entries)
         tests = dict.fromkeys(cell.test for cell in results.cells(scenario=scenario.name, ranks=block.ranks, work=work)
                               if cell.bytes)
-        if work != "start" and tests:
+        if work == "buffers":
+            add("registration-cache", "Two guests with virtual functions: registered memory, cached or not",
+                [registering(results, block, kind) for kind in ("latency", "bandwidth")])
+        elif work != "start" and tests:
             add("%s-%s" % (scenario.name, work), "%s: %s, %d ranks" % (work, scenario.text, block.ranks),
-                [panel(test, block.entries) for test in tests if test != "rate"])
+                [lines(results, block, test, block.entries) for test in tests if test != "rate"])
         if (scenario.name, work) == ("shared", "pair"):
             # Between two containers, beside TCP and what there is without containers.
             chosen = [entry for entry in block.entries if entry.mpi == "ferry" or entry.place == "host"]
             add("two-containers", "Between two containers: Ferry, TCP, and without containers (host)",
-                [panel("latency", chosen), panel("bandwidth", chosen)])
+                [lines(results, block, test, chosen) for test in ("latency", "bandwidth")])
     entries = list(dict.fromkeys(entry for block in blocks if block.work.name == "start" for entry in block.entries))
     if entries:
         add("start", "MPI_Init and memory in one container",
