@@ -10,7 +10,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "config.h"
 #include "log.h"
 
 #include "guests.h"
@@ -49,8 +48,7 @@ void ferry_guests_bell_open(struct ferry_guests *guests, struct ferry_guests_reg
 {
     int error = region->memory.vfio_error;
 
-    if (!ferry_config()->guests_bell || error == -ENODEV ||
-        (!error && !ferry_vfio_has_interrupt(&region->memory.vfio)))
+    if (error == -ENODEV || (!error && !ferry_vfio_has_interrupt(&region->memory.vfio)))
         return;
     if (!error)
         error = open_bell(guests, region);
@@ -58,8 +56,7 @@ void ferry_guests_bell_open(struct ferry_guests *guests, struct ferry_guests_reg
         return;
     ferry_guests_bell_close(region);
     ferry_log(FERRY_LOG_INFO, "the doorbell of ivshmem %s can't be used, so this process polls: %s",
-              region->memory.name,
-              error == -EBUSY ? "another process has it" : strerrordesc_np(-error));
+              region->memory.name, strerrordesc_np(-error));
 }
 
 void ferry_guests_bell_close(struct ferry_guests_region *region)

@@ -185,8 +185,12 @@ int ferry_guests_memory_map(struct ferry_guests_memory *memory)
              : memory->kind == FERRY_GUESTS_DAX   ? "/dev/%s"
                                                   : "%s",
              memory->name);
-    if (memory->kind == FERRY_GUESTS_IVSHMEM)
+    if (memory->kind == FERRY_GUESTS_IVSHMEM && ferry_config()->guests_bell)
         memory->vfio_error = ferry_vfio_open(memory->name, &memory->vfio);
+    /* The kernel resets the device when the other one closes it, and nobody's mapping survives that. */
+    if (memory->vfio_error == -EBUSY)
+        return refuse(memory, -EBUSY, "another process of this virtual machine has it by vfio-pci",
+                      "FERRY_GUESTS_BELL=no, or a single process in each virtual machine");
     error = map(memory, path);
     if (error && memory->vfio.device >= 0)
         error = map_by_vfio(memory);

@@ -50,13 +50,15 @@ static bool add_usage(struct ferry_survey *survey, const char *label,
     return true;
 }
 
-enum bell { NO_BELL, BELL_TAKEN, BELL };
+/* What is known of a doorbell, the best last. */
+enum bell { NO_BELL, BELL_FORBIDDEN, BELL };
 
 static enum bell bell_of(const struct ferry_guests_memory *memory)
 {
     if (ferry_vfio_has_interrupt(&memory->vfio))
         return BELL;
-    return memory->vfio_error == -EBUSY ? BELL_TAKEN : NO_BELL;
+    return memory->kind == FERRY_GUESTS_IVSHMEM && ferry_vfio_holds(memory->name) ? BELL_FORBIDDEN
+                                                                                  : NO_BELL;
 }
 
 static void add_waiting(struct ferry_survey *survey, enum bell bell)
@@ -65,22 +67,21 @@ static void add_waiting(struct ferry_survey *survey, enum bell bell)
         "one that waits long looks 500 times a second, which takes about a hundredth of a "
         "processor, and ends up to 2 ms late";
 
-    if (bell == BELL && ferry_config()->guests_bell)
-        ferry_survey_add(
-            survey, "waiting",
-            "asleep until others ring, by the doorbell of the ivshmem device, which "
-            "takes some 200 us, for the one process here that has it, where all others "
-            "of the job have one, too; else by polling: %s",
-            polling);
-    else
-        ferry_survey_add(survey, "waiting", "by polling: %s; %s",
-                         bell == BELL ? "FERRY_GUESTS_BELL forbids the doorbell"
-                         : bell == BELL_TAKEN
-                             ? "another process has the doorbell"
-                             : "nobody can wake a process of another virtual machine, "
-                               "but by an ivshmem device with a doorbell "
-                               "(doc/memory-of-guests.md)",
+    if (bell == BELL)
+        ferry_survey_add(survey, "waiting",
+                         "asleep until others ring, by the doorbell of the ivshmem device, which "
+                         "takes some 200 us, where all others of the job have one, too; else by "
+                         "polling: %s",
                          polling);
+    else
+        ferry_survey_add(
+            survey, "waiting", "by polling: %s; %s",
+            bell == BELL_FORBIDDEN
+                ? "with one process in each virtual machine FERRY_GUESTS_BELL=yes would "
+                  "have others wake it, if the device has a doorbell"
+                : "nobody can wake a process of another virtual machine, but by an "
+                  "ivshmem device with a doorbell (doc/memory-of-guests.md)",
+            polling);
 }
 
 /* Whether it can be used. */
