@@ -66,10 +66,7 @@ guests_begin() {
     cc -O2 -o "$guests_work/switch" "$guests_dir/switch.c"
     setpriv --pdeathsig KILL "$guests_work/switch" "$guests_work/net0" "$guests_work/net1" &
     guests_switch=$!
-    while [ ! -S "$guests_work/net1" ]; do
-        kill -0 $guests_switch 2>/dev/null || return
-        sleep 0.01
-    done
+    guests_await "$guests_work/net1" $guests_switch || return
     [ -n "$guests_accel" ] || guests_accel=$(guests_choose_accel)
 }
 
@@ -79,8 +76,13 @@ guests_serve() {
     truncate -s "$1M" "$guests_memory/doorbell"
     setpriv --pdeathsig KILL "$guests_dir/doorbell" "$guests_work/doorbell" "$guests_memory/doorbell" &
     guests_server=$!
-    while [ ! -S "$guests_work/doorbell" ]; do
-        kill -0 $guests_server 2>/dev/null || return
+    guests_await "$guests_work/doorbell" $guests_server
+}
+
+# guests_await SOCKET PID: until the process has made it; fails when that ends.
+guests_await() {
+    while [ ! -S "$1" ]; do
+        kill -0 "$2" 2>/dev/null || return
         sleep 0.01
     done
 }

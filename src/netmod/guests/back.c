@@ -193,11 +193,10 @@ static int attach(struct ferry_guests_endpoint *endpoint, const struct ring *rin
 }
 
 /* What the peer was asked for over the network it now sees in its ring. */
-static int hold_again(struct ferry_guests_endpoint *endpoint)
+static void hold_again(struct ferry_guests_endpoint *endpoint)
 {
     if (endpoint->base.core.holding)
         ferry_guests_hold(&endpoint->base, true);
-    return 0;
 }
 
 int ferry_guests_on_ring(struct ferry_guests_endpoint *endpoint, const struct ferry_head *head,
@@ -215,13 +214,14 @@ int ferry_guests_on_ring(struct ferry_guests_endpoint *endpoint, const struct fe
     error = attach(endpoint, &ring);
     if (!error) {
         endpoint->below = false;
-        if (endpoint->state == FERRY_GUESTS_SHARED)
-            return hold_again(endpoint);
-        error = ferry_guests_make_ring(endpoint, endpoint->rx_region);
+        if (endpoint->state != FERRY_GUESTS_SHARED)
+            error = ferry_guests_make_ring(endpoint, endpoint->rx_region);
     }
     if (!error) {
-        error = say_ring(endpoint);
-        return error ? error : hold_again(endpoint);
+        if (endpoint->state != FERRY_GUESTS_SHARED)
+            error = say_ring(endpoint);
+        hold_again(endpoint);
+        return error;
     }
     if (endpoint->state == FERRY_GUESTS_SHARED)
         return ferry_guests_fall(endpoint, "the memory that both share was lost again") ? 0

@@ -73,25 +73,27 @@ void ferry_guests_bell_close(struct ferry_guests_region *region)
 
 /* ---- Ringing ---- */
 
-void ferry_guests_find_bell(struct ferry_guests_endpoint *endpoint)
+/* The peer's seat. */
+static const struct ferry_commons_segment *place_of(const struct ferry_guests_endpoint *endpoint)
 {
     struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
-    struct ferry_guests_region *region = endpoint->tx_region;
-    const struct ferry_commons_segment *place =
-        &guests->members[endpoint->rank].at[region->index].place;
+
+    return &guests->members[endpoint->rank].at[endpoint->tx_region->index].place;
+}
+
+void ferry_guests_find_bell(struct ferry_guests_endpoint *endpoint)
+{
+    const struct ferry_commons_segment *place = place_of(endpoint);
     struct ferry_guests_seat *seat = place->memory;
 
     endpoint->bell = 0;
-    if (region->bell.registers && seat && ferry_commons_holds(place))
+    if (endpoint->tx_region->bell.registers && seat && ferry_commons_holds(place))
         endpoint->bell = atomic_load(&seat->bell);
 }
 
 void ferry_guests_ring(struct ferry_guests_endpoint *endpoint)
 {
-    struct ferry_guests *guests = ferry_guests_of(endpoint->base.transport);
-    struct ferry_guests_region *region = endpoint->tx_region;
-    const struct ferry_commons_segment *place =
-        &guests->members[endpoint->rank].at[region->index].place;
+    const struct ferry_commons_segment *place = place_of(endpoint);
     struct ferry_guests_seat *seat = place->memory;
 
     /* What was written before comes before the look; see ferry_guests_lie_down(). */
@@ -99,8 +101,8 @@ void ferry_guests_ring(struct ferry_guests_endpoint *endpoint)
     if (!atomic_load_explicit(&seat->sleeps, memory_order_relaxed) || !ferry_commons_holds(place) ||
         !atomic_exchange(&seat->sleeps, 0))
         return;
-    region->bell.registers[DOORBELL] = (endpoint->bell - 1) << 16;
-    ferry_core_has_woken(guests->base.context);
+    endpoint->tx_region->bell.registers[DOORBELL] = (endpoint->bell - 1) << 16;
+    ferry_core_has_woken(endpoint->base.transport->context);
 }
 
 /* ---- Sleeping ---- */
@@ -175,6 +177,6 @@ void ferry_guests_get_up(struct ferry_guests *guests)
     say(guests, 0);
     for (unsigned i = 0; i < guests->region_count; i++)
         if (guests->regions[i]->bell.fd >= 0 &&
-            read(guests->regions[i]->bell.fd, &rings, sizeof(rings)) < 0 && errno != EAGAIN)
-            ferry_guests_bell_close(guests->regions[i]);
+            read(guests->regions[i]->bell.fd, &rings, sizeof(rings)) < 0)
+            continue; /* it woke by itself */
 }
