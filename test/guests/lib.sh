@@ -18,12 +18,14 @@
 #   guest_qmp NAME COMMAND [ARGUMENTS]    gives its QEMU a command of QMP (arguments as JSON)
 #   guests_end                            ends all and removes what they left; safe to call at any time
 #
+# With guests_arch=arm64 they are arm64 machines: what ./fetch --arch=arm64 got lies over the machine's files.
+#
 # Guests see the machine's files, as far as who runs this may read them; what they write stays in them. What
 # changes outside while they run they may not see. They know each other by name, as 10.77.0.11, .12 and so on
 # on eth0 (virtio), and as 10.78.0.11 and so on on their VFs; a second VF has 10.79.0.11, and so on.
 guests_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 guests=()
-guests_work='' guests_memory='' guests_switch='' guests_server='' guests_accel=${FERRY_GUESTS_ACCEL:-}
+guests_work='' guests_memory='' guests_switch='' guests_server='' guests_accel=${FERRY_GUESTS_ACCEL:-} guests_arch=${guests_arch:-amd64}
 
 guests_say() {
     printf '[%3d s] %s\n' "$SECONDS" "$*" >&2
@@ -35,31 +37,33 @@ guests_need() {
 }
 
 guests_begin() {
-    local root kernel file number=10
+    local root kernel file each number=10
     # Debian's python3-minimal lacks json.
     guests_need python3 "python3 -c 'import json'" || return
     guests_need gcc "command -v cc" || return
     guests_need util-linux "command -v setpriv" || return
-    guests_fetched=$("$guests_dir/fetch") || return 2
+    guests_fetched=$("$guests_dir/fetch" --arch=$guests_arch) || return 2
     root=$guests_fetched/root kernel=$(cat "$guests_fetched/kernel")
     # Lets no fetch remove it until the last guest has ended.
     exec {guests_lock}<"$guests_fetched"
     flock -s "$guests_lock"
-    guests_library=$root/usr/lib/x86_64-linux-gnu
-    guests_qemu=("$(guests_tool qemu-system-x86_64)" -L "$root/usr/share/qemu" -L "$root/usr/share/seabios")
+    guests_library=$guests_fetched/host/usr/lib/x86_64-linux-gnu
+    guests_machine
     guests_work=$(mktemp -d "${TMPDIR:-/tmp}/ferry-guests.XXXXXX")
     # What guests share is memory here, too.
     guests_memory=$(mktemp -d /dev/shm/ferry-guests.XXXXXX)
     # All that a guest needs until it has its root.
     mkdir -p "$guests_work/initrd/modules"
-    cp "$guests_dir/init" "$guests_dir/agent" "$(guests_tool busybox)" "$guests_work/initrd"
+    cp "$guests_dir/init" "$guests_dir/agent" "$(PATH=$root/usr/bin:$PATH type -P busybox)" "$guests_work/initrd"
     local modprobe=("$(guests_tool kmod)") listed
     listed=$(for file in virtio_pci virtio_console virtio_net 9p 9pnet_virtio overlay; do
         (LD_LIBRARY_PATH=$guests_library exec -a modprobe "${modprobe[@]}" \
             --show-depends -d "$root" -S "$kernel" $file)
     done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
     for file in $listed; do
-        cp "$file" "$guests_work/initrd/modules/$((number++))-${file##*/}"
+        each=$guests_work/initrd/modules/$((number++))-${file##*/}
+        cp "$file" "$each"
+        [[ $file != *.xz ]] || LD_LIBRARY_PATH=$guests_library "$(guests_tool xz)" -d "$each"
     done
     (cd "$guests_work/initrd" && find . | "$(guests_tool cpio)" -o -H newc --quiet) >"$guests_work/initrd.cpio"
 
@@ -68,6 +72,23 @@ guests_begin() {
     guests_switch=$!
     guests_await "$guests_work/net1" $guests_switch || return
     [ -n "$guests_accel" ] || guests_accel=$(guests_choose_accel)
+}
+
+# What QEMU is and what it is told, by architecture. Without erms and fsrm emulated copies are not done byte by byte;
+# signing addresses takes long under emulation, unless by a way of QEMU's own.
+guests_machine() {
+    local share=$guests_fetched/host/usr/share
+    if [ $guests_arch = amd64 ]; then
+        guests_qemu=("$(guests_tool qemu-system-x86_64)" -L "$share/qemu" -L "$share/seabios" -M q35)
+        guests_cpu=max,-erms,-fsrm
+        guests_kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
+    else
+        guests_qemu=("$(guests_tool qemu-system-aarch64)" -L "$share/qemu"
+            -bios "$share/qemu-efi-aarch64/QEMU_EFI.fd" -M virt,nvdimm=on)
+        guests_cpu=max,pauth-impdef=on
+        guests_kernel="console=ttyAMA0 quiet panic=-1 nokaslr mitigations=off"
+        guests_accel=tcg
+    fi
 }
 
 # guests_serve MIB: the server of devices with a doorbell, once.
@@ -89,7 +110,7 @@ guests_await() {
 
 # What ./fetch got, or else what the machine has.
 guests_tool() {
-    PATH=$guests_fetched/root/usr/bin:$PATH type -P "$1"
+    PATH=$guests_fetched/host/usr/bin:$PATH type -P "$1"
 }
 
 guest() {
@@ -118,6 +139,7 @@ guest() {
             -device "ivshmem-plain,id=ivshmem$index,bus=ivshmem-port$index,memdev=shared$index")
         index=$((index + 1))
     done
+    [ -z "$doorbell" ] || [ $guests_arch = amd64 ] || { echo "guest: a doorbell is for x86-64 only" >&2; return 2; }
     [ -z "$doorbell" ] || {
         guests_serve "$doorbell" || return
         # Before all that it is to see.
@@ -126,9 +148,12 @@ guest() {
             -device "pcie-root-port,id=bell-port,chassis=9,slot=9"
             -device "ivshmem-doorbell,id=ringer0,bus=bell-port,chardev=bell0,vectors=1")
     }
-    [ -z "$pmem" ] || options+=(-device virtio-pmem-pci,id=pmem0,memdev=pmem
+    # QEMU has virtio-pmem for x86-64 only.
+    local pmem_device=virtio-pmem-pci
+    [ $guests_arch = amd64 ] || pmem_device=nvdimm
+    [ -z "$pmem" ] || options+=(-device $pmem_device,id=pmem0,memdev=pmem
         -object "memory-backend-file,id=pmem,mem-path=$guests_memory/pmem,size=${pmem}M,share=on")
-    local kernel="console=ttyS0 quiet panic=-1 nokaslr mitigations=off tsc=reliable no_timer_check"
+    local kernel=$guests_kernel
     [ -z "$doorbell" ] || kernel+=" intel_iommu=on iommu=pt"
     mkdir -p "$dir/ports"
     options+=(-device virtio-serial-pci)
@@ -139,13 +164,13 @@ guest() {
     local command=("${guests_qemu[@]}")
     [ -z "$pin" ] || command=(taskset -c "$pin" "${command[@]}")
     # maxcpus=2: for a single processor TCG makes atomic instructions plain ones, which memory that two
-    # guests share would not survive. Without erms and fsrm copies are not done byte by byte there.
+    # guests share would not survive.
     case $guests_accel in
     kvm) options+=(-accel kvm -cpu host) ;;
-    *) options+=(-accel tcg,thread=multi -cpu max,-erms,-fsrm) ;;
+    *) options+=(-accel tcg,thread=multi -cpu $guests_cpu) ;;
     esac
     # shellcheck disable=SC2086
-    LD_LIBRARY_PATH=$guests_library setpriv --pdeathsig KILL "${command[@]}" -M q35 \
+    LD_LIBRARY_PATH=$guests_library setpriv --pdeathsig KILL "${command[@]}" \
         -name "$name" -smp "$cpus,maxcpus=$((cpus > 1 ? cpus : 2))" -m "$memory${pmem:+,slots=4,maxmem=$((memory + 4 * pmem + 1024))M}" \
         -nodefaults -display none -no-reboot -serial "file:$dir/serial" -qmp "unix:$dir/qmp,server=on,wait=off" \
         -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
@@ -249,7 +274,7 @@ guests_choose_accel() {
     if [ ! -e "$known" ]; then
         guests_say "trying KVM, 10 s at most"
         rm -f "$guests_fetched"/accel-*
-        LD_LIBRARY_PATH=$guests_library timeout -s KILL 10 "${guests_qemu[@]}" -M q35 -accel kvm \
+        LD_LIBRARY_PATH=$guests_library timeout -s KILL 10 "${guests_qemu[@]}" -accel kvm \
             -cpu host -m 512 -nodefaults -display none -no-reboot -serial "file:$guests_work/trial" \
             -kernel "$guests_fetched/vmlinux" -initrd "$guests_work/initrd.cpio" \
             -append "console=ttyS0 quiet panic=-1" </dev/null >/dev/null 2>&1 || true

@@ -1,9 +1,11 @@
 /*
  * Memory order between two guests: order FILE SIDE, in both at once, SIDE 0 and 1, on memory that they share and that is
- * zero. Packets through rings of Ferry's both ways, each byte checked; a fence between a store and a load (either sees the
+ * zero. Without arguments two threads are the sides, for a compiler that looks whether what they do is in order. Packets through rings of Ferry's both ways, each byte checked; a fence between a store and a load (either sees the
  * other's store); and additions to one word, of which none may be lost.
  */
+#include <assert.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +15,16 @@
 #include "ring.h"
 
 enum {
-    PACKETS = 200000,
+    PACKETS = 100000,
     ROUNDS = 2000,
     WORDS = 256,
     ADDITIONS = 500000,
-    SLOTS = 64,
+    FEW_SLOTS =
+        64, /* with these a ring is full when its slots are used up, with many when its bytes are */
+    MANY_SLOTS = 512,
     AREA = 64 << 10,
     LONGEST = 4096,
+    WHOLE = 2 << 20, /* what is mapped: a DAX device gives no less */
     PATIENCE_S = 300
 };
 
@@ -31,11 +36,14 @@ struct word {
 struct shared {
     struct word here[2], store[2][WORDS], sum;
     uint64_t seen[2][WORDS];
-    alignas(4096) uint8_t rings[2][1 << 16];
-    uint8_t areas[2][AREA];
+    struct rings {
+        alignas(4096) uint8_t slots[2][1 << 16], areas[2][AREA];
+    } few, many;
 };
 
-static int side;
+static_assert(sizeof(struct shared) <= WHOLE, "it fits");
+
+static _Thread_local int side;
 
 static void fail(const char *what)
 {
@@ -61,15 +69,15 @@ static size_t length_of(uint64_t number)
     return mixed % 16 ? mixed % 200 : mixed % (LONGEST + 1);
 }
 
-static void packets(struct shared *shared)
+static void packets(struct rings *rings, uint32_t slots)
 {
-    static uint8_t bytes[LONGEST];
+    static _Thread_local uint8_t bytes[LONGEST];
     struct ferry_payload payload = {.data = bytes};
     struct ferry_ring out, in;
     uint64_t sent = 0, got = 0;
 
-    ferry_ring_init(&out, shared->rings[side], SLOTS, shared->areas[side], AREA);
-    ferry_ring_init(&in, shared->rings[!side], SLOTS, shared->areas[!side], AREA);
+    ferry_ring_init(&out, rings->slots[side], slots, rings->areas[side], AREA);
+    ferry_ring_init(&in, rings->slots[!side], slots, rings->areas[!side], AREA);
     while (sent < PACKETS || got < PACKETS) {
         const uint8_t *data = NULL;
         struct ferry_head head = {0};
@@ -131,19 +139,38 @@ static void additions(struct shared *shared)
         fail("additions were lost");
 }
 
-int main(int argc, char **argv)
+static void take_side(struct shared *shared, int which)
 {
-    int fd = argc == 3 ? open(argv[1], O_RDWR) : -1;
-    struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-    if (shared == MAP_FAILED)
-        fail("order FILE SIDE: a file to map is wanted");
-    side = argv[2][0] == '1';
-    alarm(PATIENCE_S);
+    side = which;
     meet(shared, 1);
-    packets(shared);
+    packets(&shared->few, FEW_SLOTS);
+    packets(&shared->many, MANY_SLOTS);
     fences(shared);
     additions(shared);
     printf("side %d: passed\n", side);
+}
+
+static void *other_side(void *shared)
+{
+    take_side(shared, 1);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    int fd = argc == 3 ? open(argv[1], O_RDWR) : -1;
+    int flags = argc == 3 ? MAP_SHARED : MAP_SHARED | MAP_ANONYMOUS;
+    struct shared *shared = mmap(NULL, WHOLE, PROT_READ | PROT_WRITE, flags, fd, 0);
+    pthread_t other;
+
+    if (shared == MAP_FAILED)
+        fail("order [FILE SIDE]: a file to map is wanted");
+    alarm(PATIENCE_S);
+    if (argc == 3) {
+        take_side(shared, argv[2][0] == '1');
+    } else if (!pthread_create(&other, NULL, other_side, shared)) {
+        take_side(shared, 0);
+        pthread_join(other, NULL);
+    }
     return 0;
 }

@@ -19,6 +19,14 @@
 #define PCI "/sys/bus/pci/devices/"
 #define MEMORY_BAR 2u
 
+/* Elsewhere the memory of a PCI device is mapped as registers are, whatever lies behind it: on arm64 (pgprot_device()) an
+ * access that is not aligned is a SIGBUS, and atomic instructions need not work. */
+#ifdef __x86_64__
+#define DEVICES_HOLD_MEMORY true
+#else
+#define DEVICES_HOLD_MEMORY false
+#endif
+
 /* ---- Finding ---- */
 
 static void add(struct ferry_guests_memory *out, unsigned *count,
@@ -185,6 +193,13 @@ int ferry_guests_memory_map(struct ferry_guests_memory *memory)
              : memory->kind == FERRY_GUESTS_DAX   ? "/dev/%s"
                                                   : "%s",
              memory->name);
+    if (memory->kind == FERRY_GUESTS_IVSHMEM && !DEVICES_HOLD_MEMORY)
+        return refuse(
+            memory, -EOPNOTSUPP,
+            "the kernel of this kind of processor maps a PCI device's memory as registers, which "
+            "messages can't go through",
+            "share the same file of the host as persistent memory (NVDIMM) instead: "
+            "doc/memory-of-guests.md");
     if (memory->kind == FERRY_GUESTS_IVSHMEM && ferry_config()->guests_bell)
         memory->vfio_error = ferry_vfio_open(memory->name, &memory->vfio);
     /* The kernel resets the device when the other one closes it, and nobody's mapping survives that. */
