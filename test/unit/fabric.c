@@ -9,6 +9,7 @@ int main(void)
 }
 #else
 
+#include "fabric/fabric.h"
 #include "fabric_core.h"
 
 /* ---- Connections ---- */
@@ -98,6 +99,29 @@ static void full_buffers_refuse(void **state)
     until(pair.to_a->got == before, 30, pair.a, pair.b);
     until(ferry_fabric_ops.flushed(pair.a->transport), 5, pair.a, pair.b);
     exchange(pair.to_b, pair.to_a, 1000);
+    pair_free(&pair);
+}
+
+/* So that libfabric need not stop to listen to the socket. */
+static void short_packets_in_a_row_get_more_receives(void **state)
+{
+    struct pair pair = pair_new();
+    const struct ferry_fabric_endpoint *of_b;
+
+    (void) state;
+    exchange(pair.to_b, pair.to_a, 1);
+    of_b = (struct ferry_fabric_endpoint *) pair.to_a->endpoint;
+    assert_int_equal(of_b->receives, 8);
+    packets_are = 40;
+    until((try_send(pair.to_b), pair.to_b->sent == 80), 20, pair.a);
+    until(pair.to_a->got == 80, 20, pair.b);
+    assert_in_range(of_b->receives, 64, FERRY_FABRIC_RECEIVES);
+    packets_are = 20000;
+    exchange(pair.to_b, pair.to_a, 200);
+    assert_in_range(of_b->receives, 7, 8);
+    packets_are = 40;
+    exchange(pair.to_b, pair.to_a, 2000);
+    packets_are = 0;
     pair_free(&pair);
 }
 
@@ -322,6 +346,7 @@ int main(void)
         cmocka_unit_test(both_call_at_once),
         cmocka_unit_test(three_talk),
         cmocka_unit_test(full_buffers_refuse),
+        cmocka_unit_test(short_packets_in_a_row_get_more_receives),
         cmocka_unit_test(nonsense_ends_the_connection),
         cmocka_unit_test(streams_are_packed_once),
         cmocka_unit_test(a_peer_asks_to_be_spared),

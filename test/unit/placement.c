@@ -374,9 +374,8 @@ static void it_is_quick(void **state)
     }
     print_message("%u us\n", (unsigned) (best / 1000));
     assert_true(found.count > 0);
-#ifndef __SANITIZE_ADDRESS__
-    assert_true(best < 2000000);
-#endif
+    /* It takes 0.1 to 0.6 ms, some more under emulation; what waits for something takes longer. */
+    assert_true(best < 50000000);
 }
 
 static void text_is_cut(void **state)

@@ -49,10 +49,10 @@ void ferry_fabric_endpoint_free(struct ferry_fabric_endpoint *endpoint)
 /* libfabric may still tell of receives that it gave up. */
 static void forget_receives(struct ferry_fabric_endpoint *endpoint)
 {
-    for (unsigned i = 0; i < FERRY_FABRIC_RECEIVES; i++)
-        if (endpoint->received[i])
-            endpoint->received[i]->endpoint = NULL;
-    memset(endpoint->received, 0, sizeof(endpoint->received));
+    for (unsigned i = 0; i < endpoint->received_count; i++)
+        endpoint->received[i]->endpoint = NULL;
+    endpoint->received_count = 0;
+    endpoint->spare = NULL;
     endpoint->receives = 0;
 }
 
@@ -365,7 +365,10 @@ int ferry_fabric_read_completions(struct ferry_fabric *fabric)
         else
             ferry_fabric_sent(buffer);
     }
-    return count > 0 ? (int) count : 0;
+    if (count > 0)
+        return (int) count;
+    fabric->blanks++;
+    return 0;
 }
 
 /* ---- Ends ---- */

@@ -47,6 +47,7 @@ struct ferry_fabric {
     unsigned rest;  /* calls of progress that do nothing */
     unsigned quiet; /* looks at the network that found nothing, in a row */
     unsigned looks;
+    unsigned blanks;  /* looks at libfabric's completions that found none */
     uint64_t dead_ns; /* when the silent were last looked for */
 };
 
@@ -90,7 +91,10 @@ struct ferry_fabric_endpoint {
     uint16_t sends, large_sends, receives; /* under way */
     struct ferry_fabric_buffer small;      /* stands for all small sends */
     struct ferry_fabric_buffer *stalled;   /* taken from the core, not yet by libfabric */
-    struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES];
+    struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES]; /* all that libfabric may name, */
+    unsigned received_count;
+    struct ferry_fabric_buffer *spare; /* and those of them that are not under way */
+    unsigned row, row_of; /* packets since the last blank look; the count of these then */
     struct ferry_fabric_read *reads; /* messages, in order */
     unsigned slices;                 /* of them, under way */
     unsigned exposed;                /* messages that the peer may read */

@@ -20,7 +20,7 @@
 
 /* Sends and receives of one endpoint that are under way at once, at most. */
 #define FERRY_FABRIC_SENDS 64
-#define FERRY_FABRIC_RECEIVES 8
+#define FERRY_FABRIC_RECEIVES 128
 
 /* Packets up to this, head and all, are sent without a buffer of ours where libfabric copies them. */
 #define FERRY_FABRIC_INJECT 128u

@@ -13,6 +13,12 @@
 #define LARGE_FEW 2
 #define BUFFERS_MAX 64
 
+/* Receives that are posted at first. Where a message has come and none is posted, the tcp providers stop to listen to
+ * the socket and, with the next that is, begin again: two epoll_ctl for each message of a burst. So a peer that sends
+ * short packets in a row gets more, and long ones, which want the caches, take them away again. */
+#define RECEIVES_FEW 8u
+#define SHORT_PACKET 1024u
+
 /* What the transport's own packets say. */
 enum { GOODBYE = 1, HOLD, GO_ON };
 
@@ -220,21 +226,59 @@ static int post_receive(struct ferry_fabric_endpoint *endpoint, struct ferry_fab
     return (int) result;
 }
 
-int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint)
+static int post_another(struct ferry_fabric_endpoint *endpoint)
 {
-    for (unsigned i = 0; i < FERRY_FABRIC_RECEIVES; i++) {
-        struct ferry_fabric_buffer *buffer = ferry_fabric_new_buffer(endpoint);
-        int error;
+    struct ferry_fabric_buffer *buffer = endpoint->spare;
 
+    if (buffer) {
+        endpoint->spare = buffer->next;
+    } else {
+        buffer = ferry_fabric_new_buffer(endpoint);
         if (!buffer)
             return -FI_ENOMEM;
         buffer->use = FERRY_BUFFER_RECEIVE;
-        endpoint->received[i] = buffer;
-        error = post_receive(endpoint, buffer);
-        if (error)
-            return error;
+        endpoint->received[endpoint->received_count++] = buffer;
     }
-    return 0;
+    return post_receive(endpoint, buffer);
+}
+
+int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint)
+{
+    int error = 0;
+
+    while (!error && endpoint->receives < RECEIVES_FEW)
+        error = post_another(endpoint);
+    return error;
+}
+
+/* How many receives shall be posted after a packet of this length: twice as many as short ones came in a row. */
+static unsigned receives_wanted(struct ferry_fabric_endpoint *endpoint, size_t length)
+{
+    unsigned blanks = ferry_fabric_of_endpoint(endpoint)->blanks;
+
+    if (endpoint->row_of != blanks)
+        endpoint->row = 0;
+    endpoint->row_of = blanks;
+    if (length > SHORT_PACKET || ++endpoint->row <= RECEIVES_FEW / 2)
+        return RECEIVES_FEW;
+    return 2 * endpoint->row < FERRY_FABRIC_RECEIVES ? 2 * endpoint->row : FERRY_FABRIC_RECEIVES;
+}
+
+static int post_again(struct ferry_fabric_endpoint *endpoint, struct ferry_fabric_buffer *buffer,
+                      size_t length)
+{
+    unsigned wanted = receives_wanted(endpoint, length);
+    int error;
+
+    if (length > SHORT_PACKET && endpoint->receives >= wanted) {
+        buffer->next = endpoint->spare;
+        endpoint->spare = buffer;
+        return 0;
+    }
+    error = post_receive(endpoint, buffer);
+    while (!error && endpoint->receives < wanted)
+        error = post_another(endpoint);
+    return error == -FI_ENOMEM ? 0 : error;
 }
 
 static int receive_own(struct ferry_fabric_endpoint *endpoint, const struct ferry_head *head)
@@ -286,6 +330,6 @@ void ferry_fabric_received(struct ferry_fabric_buffer *buffer, size_t length)
     error = ferry_fabric_deliver(endpoint, buffer->bytes, length);
     if (error)
         ferry_fabric_lose(endpoint, error, "it sent nonsense over the network");
-    else if (endpoint->state == FERRY_FABRIC_UP && post_receive(endpoint, buffer))
+    else if (endpoint->state == FERRY_FABRIC_UP && post_again(endpoint, buffer, length))
         ferry_fabric_end(endpoint, "its connection is broken");
 }
