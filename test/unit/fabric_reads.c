@@ -1,6 +1,7 @@
 /*
  * Messages that are read over the network out of their sender's memory.
  */
+#include "fabric/fabric.h"
 #include "fabric_core.h"
 
 /* One message between two contexts of this process. */
@@ -59,6 +60,28 @@ static void reads_come_whole_between_packets(void **state)
         until(reading.done, 60, pair.a, pair.b);
         assert_int_equal(reading.done, 1);
         assert_memory_equal(reading.to, reading.from, lengths[i]);
+        reading_free(&reading);
+    }
+    pair_free(&pair);
+}
+
+/* Slices are smaller where congestion control paces, and as many bytes under way. */
+static void slices_go_by_congestion_control(void **state)
+{
+    struct pair pair = pair_new();
+    struct ferry_fabric_endpoint *endpoint;
+
+    (void) state;
+    exchange(pair.to_b, pair.to_a, 1);
+    endpoint = (struct ferry_fabric_endpoint *) pair.to_a->endpoint;
+    for (unsigned paced = 0; paced < 2; paced++) {
+        struct reading reading = reading_new(&pair, (size_t) 5 << 20);
+
+        endpoint->paced = paced;
+        assert_int_equal(begin(&reading), 0);
+        assert_int_equal(endpoint->slices, paced ? 16 : 4);
+        until(reading.done, 60, pair.a, pair.b);
+        assert_memory_equal(reading.to, reading.from, reading.length);
         reading_free(&reading);
     }
     pair_free(&pair);
@@ -141,6 +164,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_come_whole_between_packets),
+        cmocka_unit_test(slices_go_by_congestion_control),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(what_is_not_exposed_is_not_read),
         cmocka_unit_test(a_sender_that_leaves_ends_the_read),

@@ -142,6 +142,14 @@ unsigned ferry_descriptor_unsent(int fd)
     return ioctl(fd, SIOCOUTQ, &bytes) ? 0 : (unsigned) bytes;
 }
 
+bool ferry_descriptor_paced(int fd)
+{
+    char name[16] = "";
+    socklen_t length = sizeof(name) - 1;
+
+    return !getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) && !strncmp(name, "bbr", 3);
+}
+
 /* Keepalive is quiet while data is on its way, and the kernel would repeat that for a quarter of an
  * hour. The kernel of a peer that only does not read acknowledges, so it is not taken for dead. */
 bool ferry_descriptor_silent(int fd, uint64_t *since_ns, uint64_t now_ns)

@@ -23,6 +23,8 @@ void ferry_descriptor_watch(int fd);
 
 /* Bytes that the peer's kernel has not yet acknowledged. */
 unsigned ferry_descriptor_unsent(int fd);
+/* Whether its congestion control, as bbr does, sends no faster than it believes the path to bear. */
+bool ferry_descriptor_paced(int fd);
 /* Whether data is on its way and nothing was acknowledged for longer than a pause may last. To be asked
  * now and then; since, at first 0, is kept for it. */
 bool ferry_descriptor_silent(int fd, uint64_t *since_ns, uint64_t now_ns);

@@ -233,6 +233,7 @@ static void find_descriptor(struct ferry_fabric_endpoint *endpoint)
     if (endpoint->fd < 0)
         return;
     ferry_descriptor_watch(endpoint->fd);
+    endpoint->paced = ferry_descriptor_paced(endpoint->fd);
     endpoint->watched = !ferry_core_watch(endpoint->base.transport->context, endpoint->fd);
 }
 

@@ -87,6 +87,7 @@ struct ferry_fabric_endpoint {
     struct fid_pep *listening; /* where the caller connects to */
     int fd;                    /* libfabric's socket; -1: not found */
     bool watched;              /* it ends this process's sleep */
+    bool paced;                /* see ferry_descriptor_paced() */
     uint32_t sent_seq, got_seq;
     uint16_t sends, large_sends, receives; /* under way */
     struct ferry_fabric_buffer small;      /* stands for all small sends */
