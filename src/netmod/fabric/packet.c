@@ -15,9 +15,9 @@
 
 /* Receives that are posted at first. Where a message has come and none is posted, the tcp providers stop to listen to
  * the socket and, with the next that is, begin again: two epoll_ctl for each message of a burst. So a peer that sends
- * short packets in a row gets more, and long ones, which want the caches, take them away again. */
+ * packets in a row gets more, as far as what they bring stays in the caches. */
 #define RECEIVES_FEW 8u
-#define SHORT_PACKET 1024u
+#define RECEIVES_BYTES ((size_t) 512 << 10)
 
 /* What the transport's own packets say. */
 enum { GOODBYE = 1, HOLD, GO_ON };
@@ -251,31 +251,33 @@ int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint)
     return error;
 }
 
-/* How many receives shall be posted after a packet of this length: twice as many as short ones came in a row. */
+static unsigned between(size_t least, size_t value, size_t most)
+{
+    return (unsigned) (value < least ? least : value > most ? most : value);
+}
+
+/* How many receives shall be posted after a packet of this length: twice as many as came in a row, and no fewer than
+ * before. */
 static unsigned receives_wanted(struct ferry_fabric_endpoint *endpoint, size_t length)
 {
     unsigned blanks = ferry_fabric_of_endpoint(endpoint)->blanks;
+    unsigned most = between(RECEIVES_FEW, RECEIVES_BYTES / length, FERRY_FABRIC_RECEIVES);
+    unsigned before = endpoint->receives + 1u;
 
     if (endpoint->row_of != blanks)
         endpoint->row = 0;
     endpoint->row_of = blanks;
-    if (length > SHORT_PACKET || ++endpoint->row <= RECEIVES_FEW / 2)
-        return RECEIVES_FEW;
-    return 2 * endpoint->row < FERRY_FABRIC_RECEIVES ? 2 * endpoint->row : FERRY_FABRIC_RECEIVES;
+    return between(before < most ? before : most, 2u * ++endpoint->row, most);
 }
 
 static int post_again(struct ferry_fabric_endpoint *endpoint, struct ferry_fabric_buffer *buffer,
                       size_t length)
 {
     unsigned wanted = receives_wanted(endpoint, length);
-    int error;
+    int error = 0;
 
-    if (length > SHORT_PACKET && endpoint->receives >= wanted) {
-        buffer->next = endpoint->spare;
-        endpoint->spare = buffer;
-        return 0;
-    }
-    error = post_receive(endpoint, buffer);
+    buffer->next = endpoint->spare;
+    endpoint->spare = buffer;
     while (!error && endpoint->receives < wanted)
         error = post_another(endpoint);
     return error == -FI_ENOMEM ? 0 : error;
