@@ -1,11 +1,13 @@
 /*
  * Memory order between two guests: order FILE SIDE, in both at once, SIDE 0 and 1, on memory that they share and that is
- * zero. Without arguments two threads are the sides, for a compiler that looks whether what they do is in order. Packets through rings of Ferry's both ways, each byte checked; a fence between a store and a load (either sees the
- * other's store); and additions to one word, of which none may be lost.
+ * zero. Without arguments two threads are the sides, for a compiler that looks whether what they do is in order.
+ * Packets through rings of Ferry's, one way and both ways, each byte checked; a fence between a store and a load (either
+ * sees the other's store); and additions to one word, of which none may be lost.
  */
 #include <assert.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +40,7 @@ struct shared {
     uint64_t seen[2][WORDS];
     struct rings {
         alignas(4096) uint8_t slots[2][1 << 16], areas[2][AREA];
-    } few, many;
+    } few[2], many[2];
 };
 
 static_assert(sizeof(struct shared) <= WHOLE, "it fits");
@@ -69,8 +71,11 @@ static size_t length_of(uint64_t number)
     return mixed % 16 ? mixed % 200 : mixed % (LONGEST + 1);
 }
 
-static void packets(struct rings *rings, uint32_t slots)
+/* From the first side to the second, or both ways. (What comes back orders more than the ring does, and would hide a mistake.) */
+static void packets(struct rings *rings, uint32_t slots, bool both_ways)
 {
+    unsigned sends = both_ways || side == 0 ? PACKETS : 0;
+    unsigned receives = both_ways || side == 1 ? PACKETS : 0;
     static _Thread_local uint8_t bytes[LONGEST];
     struct ferry_payload payload = {.data = bytes};
     struct ferry_ring out, in;
@@ -78,11 +83,11 @@ static void packets(struct rings *rings, uint32_t slots)
 
     ferry_ring_init(&out, rings->slots[side], slots, rings->areas[side], AREA);
     ferry_ring_init(&in, rings->slots[!side], slots, rings->areas[!side], AREA);
-    while (sent < PACKETS || got < PACKETS) {
+    while (sent < sends || got < receives) {
         const uint8_t *data = NULL;
         struct ferry_head head = {0};
 
-        if (sent < PACKETS) {
+        if (sent < sends) {
             payload.length = length_of(sent);
             for (size_t i = 0; i < payload.length; i++)
                 bytes[i] = pattern(sent, i);
@@ -143,8 +148,10 @@ static void take_side(struct shared *shared, int which)
 {
     side = which;
     meet(shared, 1);
-    packets(&shared->few, FEW_SLOTS);
-    packets(&shared->many, MANY_SLOTS);
+    for (int both_ways = 0; both_ways < 2; both_ways++) {
+        packets(&shared->few[both_ways], FEW_SLOTS, both_ways);
+        packets(&shared->many[both_ways], MANY_SLOTS, both_ways);
+    }
     fences(shared);
     additions(shared);
     printf("side %d: passed\n", side);
