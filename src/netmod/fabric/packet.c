@@ -229,6 +229,7 @@ static int post_receive(struct ferry_fabric_endpoint *endpoint, struct ferry_fab
 static int post_another(struct ferry_fabric_endpoint *endpoint)
 {
     struct ferry_fabric_buffer *buffer = endpoint->spare;
+    int error;
 
     if (buffer) {
         endpoint->spare = buffer->next;
@@ -239,7 +240,12 @@ static int post_another(struct ferry_fabric_endpoint *endpoint)
         buffer->use = FERRY_BUFFER_RECEIVE;
         endpoint->received[endpoint->received_count++] = buffer;
     }
-    return post_receive(endpoint, buffer);
+    error = post_receive(endpoint, buffer);
+    if (error) {
+        buffer->next = endpoint->spare;
+        endpoint->spare = buffer;
+    }
+    return error;
 }
 
 int ferry_fabric_post_receives(struct ferry_fabric_endpoint *endpoint)
@@ -280,7 +286,8 @@ static int post_again(struct ferry_fabric_endpoint *endpoint, struct ferry_fabri
     endpoint->spare = buffer;
     while (!error && endpoint->receives < wanted)
         error = post_another(endpoint);
-    return error == -FI_ENOMEM ? 0 : error;
+    /* Fewer than are wanted will do. */
+    return endpoint->receives ? 0 : error;
 }
 
 static int receive_own(struct ferry_fabric_endpoint *endpoint, const struct ferry_head *head)
