@@ -37,7 +37,7 @@ struct ferry_fabric {
     unsigned stalled;             /* packets that libfabric did not take yet */
     bool failed;                  /* an operation did: there are events to read */
     struct ferry_fabric_buffer *free_buffers, *all_buffers;
-    unsigned buffers_used;
+    uint32_t large; /* bytes that are under way in buffers */
     struct ferry_fabric_read *free_reads, *all_reads;
     unsigned reading;          /* messages */
     struct ferry_link exposed; /* to be read by peers */
@@ -89,9 +89,10 @@ struct ferry_fabric_endpoint {
     bool watched;              /* it ends this process's sleep */
     bool paced;                /* see ferry_descriptor_paced() */
     uint32_t sent_seq, got_seq;
-    uint16_t sends, large_sends, receives; /* under way */
-    struct ferry_fabric_buffer small;      /* stands for all small sends */
-    struct ferry_fabric_buffer *stalled;   /* taken from the core, not yet by libfabric */
+    uint16_t sends, receives;            /* under way */
+    uint32_t large;                      /* bytes of sends in buffers */
+    struct ferry_fabric_buffer small;    /* stands for all small sends */
+    struct ferry_fabric_buffer *stalled; /* taken from the core, not yet by libfabric */
     struct ferry_fabric_buffer *received[FERRY_FABRIC_RECEIVES]; /* all that libfabric may name, */
     unsigned received_count;
     struct ferry_fabric_buffer *spare; /* and those of them that are not under way */

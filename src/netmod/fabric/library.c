@@ -18,7 +18,7 @@
 #define SONAME "libfabric.so.1"
 #define API FI_VERSION(1, 11)
 
-#define COMPLETIONS 512
+#define COMPLETIONS 1024
 #define EVENTS 64
 
 /* The few functions that are not reached through a table; the same in all contexts. */

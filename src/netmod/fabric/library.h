@@ -19,7 +19,7 @@
 #include "sites.h"
 
 /* Sends and receives of one endpoint that are under way at once, at most. */
-#define FERRY_FABRIC_SENDS 64
+#define FERRY_FABRIC_SENDS 128
 #define FERRY_FABRIC_RECEIVES 128
 
 /* Packets up to this, head and all, are sent without a buffer of ours where libfabric copies them. */

@@ -7,11 +7,12 @@
 
 #include "fabric.h"
 
-/* Buffers that one endpoint may have under way; and how many there are before each endpoint must do
- * with a few: one peer that does not read must not stop what is sent to others. */
-#define LARGE_MAX 8
-#define LARGE_FEW 2
-#define BUFFERS_MAX 64
+/* Bytes in buffers that one endpoint may have under way; and of all together before each must do with a few: one peer
+ * that does not read must not stop what is sent to others. */
+#define LONGEST (sizeof(struct ferry_head) + FERRY_FABRIC_PACKET)
+#define LARGE_MAX (8 * LONGEST)
+#define LARGE_FEW (2 * LONGEST)
+#define LARGE_ALL (64 * LONGEST)
 
 /* Receives that are posted at first. Where a message has come and none is posted, the tcp providers stop to listen to
  * the socket and, with the next that is, begin again: two epoll_ctl for each message of a burst. So a peer that sends
@@ -37,8 +38,7 @@ void ferry_fabric_fill(uint8_t *bytes, const struct ferry_head *head, uint32_t s
 struct ferry_fabric_buffer *ferry_fabric_new_buffer(struct ferry_fabric_endpoint *endpoint)
 {
     struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
-    struct ferry_fabric_buffer *buffer =
-        malloc(sizeof(*buffer) + sizeof(struct ferry_head) + FERRY_FABRIC_PACKET);
+    struct ferry_fabric_buffer *buffer = malloc(sizeof(*buffer) + LONGEST);
 
     if (!buffer)
         return NULL;
@@ -58,13 +58,13 @@ void ferry_fabric_free_buffers(struct ferry_fabric *fabric)
     }
 }
 
-static struct ferry_fabric_buffer *take_buffer(struct ferry_fabric_endpoint *endpoint)
+static struct ferry_fabric_buffer *take_buffer(struct ferry_fabric_endpoint *endpoint,
+                                               uint32_t length)
 {
     struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
     struct ferry_fabric_buffer *buffer = fabric->free_buffers;
 
-    if (endpoint->large_sends >= LARGE_MAX ||
-        (endpoint->large_sends >= LARGE_FEW && fabric->buffers_used >= BUFFERS_MAX))
+    if (endpoint->large + length > (fabric->large < LARGE_ALL ? LARGE_MAX : LARGE_FEW))
         return NULL;
     if (buffer)
         fabric->free_buffers = buffer->next;
@@ -74,15 +74,16 @@ static struct ferry_fabric_buffer *take_buffer(struct ferry_fabric_endpoint *end
         return NULL;
     buffer->endpoint = endpoint;
     buffer->use = FERRY_BUFFER_SEND;
-    fabric->buffers_used++;
-    endpoint->large_sends++;
+    buffer->length = length;
+    fabric->large += length;
+    endpoint->large += length;
     return buffer;
 }
 
 static void give_buffer(struct ferry_fabric *fabric, struct ferry_fabric_buffer *buffer)
 {
-    buffer->endpoint->large_sends--;
-    fabric->buffers_used--;
+    buffer->endpoint->large -= buffer->length;
+    fabric->large -= buffer->length;
     buffer->next = fabric->free_buffers;
     fabric->free_buffers = buffer;
 }
@@ -164,11 +165,10 @@ int ferry_fabric_send(struct ferry_endpoint *base, const struct ferry_head *head
         ferry_fabric_fill(bytes, head, endpoint->sent_seq + 1, payload);
         return send_small(endpoint, bytes, length);
     }
-    buffer = take_buffer(endpoint);
+    buffer = take_buffer(endpoint, (uint32_t) length);
     if (!buffer)
         return -EAGAIN;
     ferry_fabric_fill(buffer->bytes, head, ++endpoint->sent_seq, payload);
-    buffer->length = (uint32_t) length;
     if (post(endpoint, buffer)) {
         endpoint->stalled = buffer;
         fabric->stalled++;
@@ -218,8 +218,7 @@ void ferry_fabric_say_goodbye(struct ferry_fabric_endpoint *endpoint)
 
 static int post_receive(struct ferry_fabric_endpoint *endpoint, struct ferry_fabric_buffer *buffer)
 {
-    ssize_t result = fi_recv(endpoint->ep, buffer->bytes,
-                             sizeof(struct ferry_head) + FERRY_FABRIC_PACKET, NULL, 0, buffer);
+    ssize_t result = fi_recv(endpoint->ep, buffer->bytes, LONGEST, NULL, 0, buffer);
 
     if (result == 0)
         endpoint->receives++;

@@ -8,6 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 
+SLOW_REGISTER = "slow_register.so"
+
+
 class Missing(Exception):
     pass
 
@@ -85,6 +88,16 @@ def build_ferry(root, prefix, log):
 
 def cache():
     return os.environ.get("FERRY_CACHE") or os.path.expanduser("~/.cache/ferry")
+
+
+def compile_slow_register(root, peer):
+    """What makes registering memory dearer for a peer's programs, beside them; it may be lacking."""
+    done = subprocess.run(["cc", "-O2", "-std=gnu11", "-shared", "-fPIC", "-o", peer.program(SLOW_REGISTER),
+                           os.path.join(root, "test/guests/slow_register.c")],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        peer.lacks.add(SLOW_REGISTER)
+        print("left out: dearer registrations: " + (done.stdout.strip().splitlines() or ["no word"])[-1])
 
 
 def compile_programs(root, peer, names, folder, build_hpcc):

@@ -24,6 +24,11 @@ class Entry:
     variant: str = ""
 
     @property
+    def is_dear(self):
+        """Whether registering memory is made dearer."""
+        return self.variant.startswith("dear")
+
+    @property
     def label(self):
         return self.mpi + "@" + self.place + ("+" + self.variant if self.variant else "")
 
@@ -43,7 +48,9 @@ class Scenario:
 
 
 PEERS = "PEERS"
-VARIANTS = {"": {}, "tcp": {"FERRY_TRANSPORTS": "fabric"}, "each": {"FERRY_REGISTRATION": "each"}}
+EACH = {"FERRY_REGISTRATION": "each"}
+DEAR = {"FERRY_TEST_REGISTER_US": "5000"}  # see test/guests/slow_register.c
+VARIANTS = {"": {}, "tcp": {"FERRY_TRANSPORTS": "fabric"}, "each": EACH, "dear": DEAR, "dear-each": {**DEAR, **EACH}}
 
 # By powers of four, in the short form by powers of 64.
 WORKS = {
@@ -94,8 +101,9 @@ SCENARIOS = {
                  (("ferry", "guests"), ("ferry", "guests", "tcp"), (PEERS, "guests")), kind="ivshmem", bound=60),
         Scenario("vf", "two guests with a virtual function each", ("slow",),
                  (("ferry", "guests"), ("ferry", "guests", "tcp"), (PEERS, "guests")), kind="guests", bound=60),
-        Scenario("cache", "the same, Ferry with its cache of registered memory and without (+each)", ("buffers",),
-                 (("ferry", "guests"), ("ferry", "guests", "each")), kind="guests", bound=90),
+        Scenario("cache", "the same, Ferry with its cache of registered memory and without (+each); registering made "
+                 "dearer by 5 ms, too (+dear)", ("buffers",),
+                 tuple(("ferry", "guests", variant) for variant in ("", "each", "dear", "dear-each")), kind="guests", bound=90),
     )
 }
 APPLICATIONS = Scenario(

@@ -51,23 +51,24 @@ def lines(results, block, test, entries):
     return draw
 
 
-def registering(results, block, kind):
+def registering(results, block, kind, is_dear):
     """With the cache of registered memory and without, from buffers that are used again and from fresh ones."""
     def draw(axes):
         drawn = False
-        for entry in block.entries:
+        for entry in (each for each in block.entries if each.is_dear == is_dear):
+            is_cached = not entry.variant.endswith("each")
             for number, buffers in enumerate(("reused", "fresh")):
                 drawn |= line(axes, results, block, "%s %s" % (kind, buffers), entry,
-                              "%s, buffers %s" % ("no cache" if entry.variant else "cache", buffers), number,
-                              COLOURS["mpich" if entry.variant else "ferry"])
-        scales(axes, kind, results.units.get(kind + " fresh", ""))
+                              "%s, buffers %s" % ("cache" if is_cached else "no cache", buffers), number,
+                              COLOURS["ferry" if is_cached else "mpich"])
+        scales(axes, kind + (", each registration 5 ms dearer" if is_dear else ""), results.units.get(kind + " fresh", ""))
         return drawn
     return draw
 
 
 def figure(plt, path, title, panels):
     """A picture of panels side by side; each is a function that draws on axes and says whether there was something."""
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = (len(panels) + columns - 1) // columns
     picture, axes = plt.subplots(rows, columns, figsize=(4.6 * columns, 3.6 * rows), squeeze=False)
     drawn = [draw(each) for draw, each in zip(panels, axes.flat)]
@@ -140,7 +141,8 @@ def draw_all(results, blocks, folder):
                               if cell.bytes)
         if work == "buffers":
             add("registration-cache", "Two guests with virtual functions: registered memory, cached or not",
-                [registering(results, block, kind) for kind in ("latency", "bandwidth")])
+                [registering(results, block, kind, is_dear) for is_dear in (False, True)
+                 for kind in ("latency", "bandwidth")])
         elif work != "start" and tests:
             add("%s-%s" % (scenario.name, work), "%s: %s, %d ranks" % (work, scenario.text, block.ranks),
                 [lines(results, block, test, block.entries) for test in tests if test != "rate"])

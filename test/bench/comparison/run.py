@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 
+from comparison.peers import SLOW_REGISTER
 from comparison.plan import VARIANTS
 
 
@@ -185,7 +186,8 @@ def job(peers, block, entry, short):
     """The words of a job for the scene."""
     peer, work = peers[entry.mpi], block.work
     variables = ["%s=%s" % pair for pair in VARIANTS[entry.variant].items()] + ["OPENBLAS_NUM_THREADS=1"]
-    return [entry.place, str(block.ranks), peer.family, peer.mpiexec] + variables + [
+    loaded = ["env", "LD_PRELOAD=" + peer.program(SLOW_REGISTER)] if entry.is_dear else []
+    return [entry.place, str(block.ranks), peer.family, peer.mpiexec] + variables + loaded + [
         peer.program(work.program)] + list(work.short if short else work.full)
 
 

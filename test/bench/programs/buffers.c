@@ -1,16 +1,21 @@
 /*
  * Messages between two ranks whose buffers an adapter has to register: latency (half of a round trip) and bandwidth (windows
  * of messages, answered by a short one), from and into buffers that are used again and again ("reused"), and from and into
- * memory that was written, but never sent from nor received into before ("fresh").
+ * memory that was written, but never sent from nor received into before ("fresh"). With test/guests/slow_register.c also how
+ * often both ranks registered memory meanwhile, and how long that took for each message.
  */
 #include "bench.h"
 
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 /* GAP: between two buffers, so that no page belongs to both. */
 enum { TURNS = 5, MESSAGES = 4, BUFFERS = 2 * MESSAGES, GAP = 8192, DATA = 1, ANSWER = 2 };
+
+__attribute__((weak)) void slow_register_count(uint64_t *count, uint64_t *spent_ns);
 
 static char *arena;
 static size_t arena_bytes;
@@ -73,40 +78,80 @@ static int compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Seconds for one message: the median of some turns. What is used again is known by then. */
-static double measure(void (*turn)(size_t, int), size_t bytes, bool fresh)
+static void tell(const char *kind, bool fresh, const char *what, size_t bytes, double value,
+                 const char *unit)
 {
-    double times[TURNS];
+    char test[64];
+
+    snprintf(test, sizeof(test), "%s %s%s", kind, fresh ? "fresh" : "reused", what);
+    bench_tell(test, bytes, value, unit);
+}
+
+/* What of both ranks was counted by now. */
+static void registrations(uint64_t all[2])
+{
+    uint64_t own[2];
+
+    slow_register_count(&own[0], &own[1]);
+    MPI_Allreduce(own, all, 2, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+}
+
+/* Makes so many messages. */
+struct work {
+    const char *name;
+    void (*turn)(size_t bytes, int kept);
+    int messages;
+};
+
+static void tell_registrations(const struct work *work, bool fresh, size_t bytes,
+                               const uint64_t before[2])
+{
+    uint64_t now[2];
+
+    registrations(now);
+    tell(work->name, fresh, " registrations", bytes, (double) (now[0] - before[0]), "times");
+    tell(work->name, fresh, " registering", bytes,
+         (double) (now[1] - before[1]) / 1000 / TURNS / work->messages, "us");
+}
+
+/* Seconds for one message: the median of some turns. What is used again is known by then. */
+static double measure(const struct work *work, bool fresh, size_t bytes)
+{
+    double times[TURNS], begin;
+    uint64_t before[2];
 
     renew(bytes);
     for (int i = -1; i < TURNS; i++) {
-        double begin;
-
         if (fresh)
             renew(bytes);
+        if (i == 0 && slow_register_count)
+            registrations(before);
         MPI_Barrier(MPI_COMM_WORLD);
         begin = MPI_Wtime();
-        turn(bytes, fresh ? MESSAGES : 1);
+        work->turn(bytes, fresh ? MESSAGES : 1);
         if (i >= 0)
-            times[i] = (MPI_Wtime() - begin) / MESSAGES;
+            times[i] = (MPI_Wtime() - begin) / work->messages;
     }
+    if (slow_register_count)
+        tell_registrations(work, fresh, bytes, before);
     qsort(times, TURNS, sizeof(times[0]), compare);
     return times[TURNS / 2];
 }
 
 int main(int argc, char **argv)
 {
+    const struct work latency = {"latency", to_and_fro, 2 * MESSAGES};
+    const struct work bandwidth = {"bandwidth", window, MESSAGES};
+
     bench_begin(argc, argv, 16 << 10, 1 << 20);
     if (bench_ranks != 2)
         bench_fail("this takes two ranks");
     BENCH_SIZES(bytes)
     {
         for (int fresh = 0; fresh < 2; fresh++) {
-            const char *kind = fresh ? "latency fresh" : "latency reused";
-
-            bench_tell(kind, bytes, measure(to_and_fro, bytes, fresh) / 2 * 1e6, "us");
-            kind = fresh ? "bandwidth fresh" : "bandwidth reused";
-            bench_tell(kind, bytes, (double) bytes / measure(window, bytes, fresh) / 1e9, "GB/s");
+            tell("latency", fresh, "", bytes, measure(&latency, fresh, bytes) * 1e6, "us");
+            tell("bandwidth", fresh, "", bytes,
+                 (double) bytes / measure(&bandwidth, fresh, bytes) / 1e9, "GB/s");
         }
     }
     MPI_Finalize();
