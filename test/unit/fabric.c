@@ -102,6 +102,31 @@ static void full_buffers_refuse(void **state)
     pair_free(&pair);
 }
 
+/* As much as a program sends before it waits for any of it, but not without end. */
+static void a_window_goes_out_without_progress(void **state)
+{
+    static const struct {
+        uint32_t length;
+        unsigned least, most;
+    } windows[] = {{40, 64, FERRY_FABRIC_SENDS}, {4000, 64, 65}, {30000, 8, 8}};
+    struct pair pair = pair_new();
+
+    (void) state;
+    exchange(pair.to_b, pair.to_a, 1);
+    for (unsigned i = 0; i < sizeof(windows) / sizeof(*windows); i++) {
+        unsigned count = 0;
+
+        packets_are = windows[i].length;
+        while (count < 1000 && !try_send(pair.to_b))
+            count++;
+        assert_in_range(count, windows[i].least, windows[i].most);
+        until(pair.to_a->got == pair.to_b->sent, 20, pair.a, pair.b);
+        during(0.01, pair.a, pair.b);
+    }
+    packets_are = 0;
+    pair_free(&pair);
+}
+
 /* So that libfabric need not stop to listen to the socket. */
 static void packets_in_a_row_get_more_receives(void **state)
 {
@@ -249,10 +274,10 @@ static void what_was_flushed_arrives(void **state)
         uint64_t sent;
 
         exchange(pair.to_b, pair.to_a, 1);
-        /* b reads nothing while a sends, says goodbye and leaves with packets of b's unread. */
+        /* b reads nothing while a sends as much as the socket holds, says goodbye and leaves with packets of b's unread. */
         for (int k = 0; k < 100 && try_send(pair.to_a) == 0; k++)
             ;
-        for (int k = 0; k < 40 + 10 * i; k++)
+        for (int k = 0; k < 12 + i; k++)
             if (try_send(pair.to_b))
                 break;
         sent = pair.to_b->sent;
@@ -347,6 +372,7 @@ int main(void)
         cmocka_unit_test(both_call_at_once),
         cmocka_unit_test(three_talk),
         cmocka_unit_test(full_buffers_refuse),
+        cmocka_unit_test(a_window_goes_out_without_progress),
         cmocka_unit_test(packets_in_a_row_get_more_receives),
         cmocka_unit_test(nonsense_ends_the_connection),
         cmocka_unit_test(streams_are_packed_once),

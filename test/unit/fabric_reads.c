@@ -1,8 +1,11 @@
 /*
  * Messages that are read over the network out of their sender's memory.
  */
+#include "fabric/descriptor.h"
 #include "fabric/fabric.h"
 #include "fabric_core.h"
+
+#include <netinet/tcp.h>
 
 /* One message between two contexts of this process. */
 struct reading {
@@ -87,6 +90,43 @@ static void slices_go_by_congestion_control(void **state)
     pair_free(&pair);
 }
 
+/* A connection over the loopback, with segments of so many bytes at most (0: as it likes). Returns the caller's socket, or
+ * -1 where the kernel has no such congestion control. */
+static int loopback(const char *control, int segment)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    assert_int_equal(bind(listener, (struct sockaddr *) &address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *) &address, &size), 0);
+    if (segment)
+        assert_int_equal(setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *) &address, size), 0);
+    close(listener);
+    if (!setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, (socklen_t) strlen(control)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static void paced_is_bbr_but_not_over_the_loopback(void **state)
+{
+    int reno = loopback("reno", 1400), path = loopback("bbr", 1400), here = loopback("bbr", 0);
+
+    (void) state;
+    assert_false(ferry_descriptor_paced(reno));
+    assert_false(ferry_descriptor_paced(-1));
+    if (path >= 0)
+        assert_true(ferry_descriptor_paced(path));
+    if (here >= 0)
+        assert_false(ferry_descriptor_paced(here));
+    close(reno);
+    close(path);
+    close(here);
+}
+
 static void many_at_once(void **state)
 {
     struct pair pair = pair_new();
@@ -165,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_come_whole_between_packets),
         cmocka_unit_test(slices_go_by_congestion_control),
+        cmocka_unit_test(paced_is_bbr_but_not_over_the_loopback),
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(what_is_not_exposed_is_not_read),
         cmocka_unit_test(a_sender_that_leaves_ends_the_read),

@@ -19,6 +19,9 @@
 #define LEASE_SECONDS 60
 #define PROBES 4
 
+/* Segments from here on, bytes, are those of a loopback (half a window at first, 65,483 later): there congestion control has next to nothing to pace. */
+#define LOOPBACK_SEGMENT (16 << 10)
+
 /* How long libfabric may block in a read from a connection that it lets in, microseconds. */
 #define PATIENCE_US 20000
 
@@ -145,9 +148,12 @@ unsigned ferry_descriptor_unsent(int fd)
 bool ferry_descriptor_paced(int fd)
 {
     char name[16] = "";
-    socklen_t length = sizeof(name) - 1;
+    socklen_t length = sizeof(name) - 1, size = sizeof(int);
+    int segment = 0;
 
-    return !getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) && !strncmp(name, "bbr", 3);
+    return !getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length) &&
+           !strncmp(name, "bbr", 3) && !getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, &size) &&
+           segment < LOOPBACK_SEGMENT;
 }
 
 /* Keepalive is quiet while data is on its way, and the kernel would repeat that for a quarter of an

@@ -23,7 +23,8 @@ void ferry_descriptor_watch(int fd);
 
 /* Bytes that the peer's kernel has not yet acknowledged. */
 unsigned ferry_descriptor_unsent(int fd);
-/* Whether its congestion control, as bbr does, sends no faster than it believes the path to bear. */
+/* Whether its congestion control, as bbr does, sends no faster than it believes the path to bear, and that is no
+ * loopback. */
 bool ferry_descriptor_paced(int fd);
 /* Whether data is on its way and nothing was acknowledged for longer than a pause may last. To be asked
  * now and then; since, at first 0, is kept for it. */
