@@ -423,7 +423,7 @@ static void inverted_unpack(void *arg, size_t offset, const void *from, size_t l
         inverted->data[offset + i] = (uint8_t) ~((const uint8_t *) from)[i];
 }
 
-static const ferry_stream_t inverted_stream = {inverted_pack, inverted_unpack};
+static const ferry_stream_t inverted_stream = {.pack = inverted_pack, .unpack = inverted_unpack};
 
 static void streams(void **state)
 {
@@ -452,6 +452,35 @@ static void streams(void **state)
             free(from.data);
             free(to.data);
         }
+    }
+}
+
+/* Where packets cost little: so that one is unpacked while the next is packed. */
+static void fine_data_goes_in_pieces(void **state)
+{
+    static const ferry_stream_t fine_stream = {
+        .pack = inverted_pack, .unpack = inverted_unpack, .fine = true};
+    struct ferry_endpoint *wire = &pair.wire_a.base;
+
+    (void) state;
+    wire->packet_max = wire->chunk = 32768;
+    wire->eager_max = 65536;
+    for (unsigned mode = 0; mode < 4; mode++) {
+        bool fine = mode & 1;
+        struct inverted from = {.data = pattern(16384, 1)}, to = {.data = malloc(16384)};
+        uint32_t before = pair.wire_a.seq;
+        ferry_request_t send, receive;
+
+        wire->cheap = mode & 2;
+        fresh(&send)->stream = fine ? &fine_stream : &inverted_stream;
+        fresh(&receive)->stream = &inverted_stream;
+        ferry_recv(pair.b, 1, 0, &to, 16384, &receive);
+        ferry_send(pair.to_b, 1, &from, 16384, 0, &send);
+        pair_run(&pair);
+        assert_int_equal(pair.wire_a.seq - before, fine && wire->cheap ? 4 : 1);
+        assert_pattern(to.data, 16384, 1);
+        free(from.data);
+        free(to.data);
     }
 }
 
@@ -1086,6 +1115,7 @@ int main(void)
         with_pair(fetching_fails_in_the_middle),
         with_pair(fetching_is_not_ready_yet),
         with_pair(streams),
+        with_pair(fine_data_goes_in_pieces),
         with_pair(active_messages),
         with_pair(active_messages_keep_their_order),
         with_pair(active_messages_have_limits),

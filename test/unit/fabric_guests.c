@@ -420,7 +420,7 @@ static void unpack(void *arg, size_t offset, const void *from, size_t length)
     memcpy(stream->data + offset, from, length);
 }
 
-static const ferry_stream_t in_order = {pack, unpack};
+static const ferry_stream_t in_order = {.pack = pack, .unpack = unpack};
 
 /* Messages of this length from the first to the second, who loses the memory while the first piece at or after an
  * offset is written; and so that what is written or read comes in pieces. */

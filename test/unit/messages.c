@@ -219,7 +219,7 @@ static void unpack(void *arg, size_t offset, const void *from, size_t length)
         ((uint8_t *) arg)[(offset + i) * 2] = ((const uint8_t *) from)[i];
 }
 
-static const ferry_stream_t every_second = {pack, unpack};
+static const ferry_stream_t every_second = {.pack = pack, .unpack = unpack};
 
 static void scattered(struct job *job)
 {

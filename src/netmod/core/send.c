@@ -57,15 +57,33 @@ static int push_eager(struct ferry_endpoint *endpoint, struct ferry_pending *pen
     return error ? error : op->handle ? 0 : 1;
 }
 
+/* Of what is slow to pack and to unpack the receiver unpacks one piece while the next is packed. Four pieces of a message would
+ * do, within these bounds. */
+#define PIECE_LEAST 2048u
+#define PIECE_MOST 4096u
+
+static uint32_t piece_of(const struct ferry_endpoint *endpoint, const struct ferry_send_op *op)
+{
+    const ferry_stream_t *stream = ferry_request_of(op)->stream;
+    size_t piece = op->length / 4;
+
+    if (!stream || !stream->fine || !endpoint->cheap)
+        return endpoint->chunk;
+    piece = piece < PIECE_LEAST ? PIECE_LEAST : piece > PIECE_MOST ? PIECE_MOST : piece;
+    return piece < endpoint->chunk ? (uint32_t) piece : endpoint->chunk;
+}
+
 /* A message of several packets that nobody asked for. */
 static int push_pieces(struct ferry_endpoint *endpoint, struct ferry_pending *pending)
 {
     struct ferry_send_op *op = ferry_container(pending, struct ferry_send_op, pending);
     uint64_t lead[2] = {op->length, op->handle};
+    uint32_t piece = piece_of(endpoint, op);
 
     while (op->offset < op->length) {
         bool first = op->offset == 0;
         size_t lead_length = first ? sizeof(lead) : 0;
+        size_t room = endpoint->chunk - lead_length;
         size_t length = op->length - op->offset;
         struct ferry_head head = {.type = first ? FERRY_PKT_FIRST : FERRY_PKT_NEXT,
                                   .flags = op->handle ? FERRY_PKT_SYNC : 0,
@@ -73,8 +91,10 @@ static int push_pieces(struct ferry_endpoint *endpoint, struct ferry_pending *pe
         struct ferry_payload payload;
         int error;
 
-        if (length > endpoint->chunk - lead_length)
-            length = endpoint->chunk - lead_length;
+        if (length > piece)
+            length = piece;
+        if (length > room)
+            length = room;
         payload = payload_of(op, length);
         payload.lead = lead;
         payload.lead_length = lead_length;
@@ -208,7 +228,7 @@ int ferry_send(ferry_peer_t *peer, uint64_t match, const void *buffer, size_t le
             if (!op->handle)
                 return -ENOMEM;
         }
-        op->pending.push = length + (sync ? sizeof(op->handle) : 0) <= endpoint->chunk
+        op->pending.push = length + (sync ? sizeof(op->handle) : 0) <= piece_of(endpoint, op)
                                ? push_eager
                                : push_pieces;
     }

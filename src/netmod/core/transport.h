@@ -210,6 +210,7 @@ struct ferry_endpoint {
     ferry_peer_t *peer;
     uint32_t packet_max; /* bytes of payload, at most FERRY_PAYLOAD_MAX; may change */
     uint32_t chunk;      /* bytes of payload that suit pipelined streaming best */
+    bool cheap;          /* a packet costs little beside packing some KiB of small blocks into it */
     size_t eager_max;    /* up to this many bytes a message is sent without asking; */
     size_t copied_max;   /* and up to this many where it could be exposed and is not */
     bool held;           /* the peer asks for offers, see hold() */

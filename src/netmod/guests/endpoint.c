@@ -43,6 +43,7 @@ static void set_sizes(struct ferry_guests_endpoint *endpoint)
     base->chunk = (uint32_t) ferry_config()->chunk;
     if (base->chunk > base->packet_max)
         base->chunk = base->packet_max;
+    base->cheap = true;
 }
 
 /* Once: it is the same for all peers. */

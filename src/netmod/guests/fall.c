@@ -193,6 +193,7 @@ static void go_on(struct ferry_guests_endpoint *endpoint)
     forget_rings(endpoint);
     base->way = lower->ops;
     base->chunk = lower->chunk;
+    base->cheap = lower->cheap;
     base->packet_max = lower->packet_max;
     base->eager_max = lower->eager_max;
     base->held = false;

@@ -114,6 +114,8 @@ int MPIDI_FERRY_error(int error, const char *function, int line);
 typedef struct MPIDI_FERRY_view MPIDI_FERRY_view_t;
 
 extern const ferry_stream_t MPIDI_FERRY_view_stream;
+/* The same, for a message that is sent: it knows whether it is fine. */
+const ferry_stream_t *MPIDI_FERRY_view_stream_to_send(const MPIDI_FERRY_view_t *view);
 
 /* Data in a user's buffer, to be packed or unpacked piece by piece. Keeps the datatype. NULL: no
  * memory. */

@@ -83,7 +83,7 @@ int MPIDI_FERRY_send(const void *buffer, MPI_Aint count, MPI_Datatype datatype, 
     if (!contiguous) {
         own->view = MPIDI_FERRY_view_create(buffer, count, datatype);
         MPIR_ERR_CHKANDJUMP(own->view == NULL, mpi_errno, MPI_ERR_OTHER, "**nomem");
-        own->ferry.stream = &MPIDI_FERRY_view_stream;
+        own->ferry.stream = MPIDI_FERRY_view_stream_to_send(own->view);
         buffer = own->view;
     }
 

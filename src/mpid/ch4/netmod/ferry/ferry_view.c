@@ -9,6 +9,9 @@
 /* No element is longer. */
 #define CARRY_MAX 64
 
+/* Blocks up to this, bytes, on average, are moved so slowly that pieces pay. Of 64 they don't (doc/measurements.md). */
+#define FINE_MAX 16
+
 struct MPIDI_FERRY_view {
     void *buffer;
     MPI_Aint count;
@@ -178,3 +181,17 @@ const ferry_stream_t MPIDI_FERRY_view_stream = {
     .pack = view_pack,
     .unpack = view_unpack,
 };
+
+static const ferry_stream_t fine_stream = {
+    .pack = view_pack,
+    .unpack = view_unpack,
+    .fine = true,
+};
+
+const ferry_stream_t *MPIDI_FERRY_view_stream_to_send(const MPIDI_FERRY_view_t *view)
+{
+    MPI_Aint density;
+
+    MPIR_Datatype_get_density(view->datatype, density);
+    return density <= FINE_MAX ? &fine_stream : &MPIDI_FERRY_view_stream;
+}
