@@ -1,6 +1,7 @@
 /*
  * Waiting: what it burns, and that who sleeps is woken.
  */
+#include "clock.h"
 #include "job.h"
 #include "unit.h"
 
@@ -97,6 +98,56 @@ static void polls(void **state)
     assert_int_equal(job_run(JOB_MAX, others_die), 0);
 }
 
+static uint64_t sleeps(ferry_context_t *context)
+{
+    ferry_counter_t counter;
+
+    for (unsigned i = 0; ferry_counter(i, &counter); i++)
+        if (!strcmp(counter.name, "ferry_sleeps"))
+            return ferry_counter_value(context, i);
+    abort();
+}
+
+/* Returns how often it slept. */
+static uint64_t look_for_ms(struct job *job, unsigned ms)
+{
+    uint64_t end = ferry_now_ns() + ms * 1000000ull, before = sleeps(job->context);
+
+    do
+        ferry_progress(job->context);
+    while (ferry_now_ns() < end);
+    return sleeps(job->context) - before;
+}
+
+/* Who looks for messages between two steps of its work is to work on. Who has nothing else to do sleeps at last. */
+static void rank_0_looks(struct job *job)
+{
+    uint64_t slept = 0;
+    struct job_request r;
+    uint8_t byte = 0;
+
+    for (int i = 0; i < 10; i++) {
+        if (job->rank == 0)
+            job_send(job, 1, 1, &byte, 1, 0, &r);
+        else
+            job_recv(job, 1, 0, &byte, 1, &r);
+        job_wait(job, &r);
+        if (job->rank == 0)
+            slept += look_for_ms(job, 4);
+    }
+    if (job->rank)
+        return;
+    /* None, unless it had no processor for long. */
+    check(slept <= 3);
+    check(look_for_ms(job, 500) > 10);
+}
+
+static void who_looks_works_on(void **state)
+{
+    (void) state;
+    assert_int_equal(with("FERRY_SPIN", "0", 2, rank_0_looks), 0);
+}
+
 static void waits_for_the_network(void **state)
 {
     (void) state;
@@ -188,6 +239,7 @@ int main(void)
         cmocka_unit_test(waits_in_shared_memory),
         cmocka_unit_test(waits_in_a_crowd),
         cmocka_unit_test(polls),
+        cmocka_unit_test(who_looks_works_on),
         cmocka_unit_test(waits_for_the_network),
         cmocka_unit_test(one_thread_waits_another_sends),
     };

@@ -310,7 +310,10 @@ static inline int look(ferry_context_t *context, bool waits)
     if (unlikely(context->fetching != NULL))
         events += ferry_fetch_progress(context);
     if (!events) {
-        ferry_idle(context, waits);
+        /* A program may look for messages all the time, and does not want to feel it. */
+        if (++context->idle % FERRY_POLLS == 0 || context->wait.crowded ||
+            (waits && context->wait.resting))
+            ferry_idle(context, waits);
         return 0;
     }
     context->idle = 0;

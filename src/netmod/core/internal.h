@@ -216,7 +216,9 @@ void ferry_wait_init(ferry_context_t *context);
 void ferry_wait_close(ferry_context_t *context);
 
 /* Nothing to do: after a while lets others have the processor, and looks for the dead now and then. waits: the
- * caller has nothing else to do either. */
+ * caller has nothing else to do either. context->idle counts the looks that found nothing; to be called with every so
+ * manieth, and with each in a crowd and of who waits and rests. */
+#define FERRY_POLLS 8u
 void ferry_idle(ferry_context_t *context, bool waits);
 
 /* What this thread awaits beside messages, or NULL. */

@@ -4,8 +4,8 @@
  *
  * A caller that waits for a message may wait for something else, too, which wakes nobody. So a sleep is short against
  * the time that was waited already (PART): that is late by no more than this part. A caller that only looks
- * for messages between two steps of something else is delayed by every sleep, so its sleeps are short and
- * far between.
+ * for messages between two steps of something else is delayed by every sleep, so it sleeps only when nothing has come for
+ * long (LOOKING_NS), and then shortly.
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 /* Idle polls between two looks at the clock, which cost about ten polls; fewer where others may want the
  * processor: in a crowd, and after a word to somebody who may sleep. Powers of two. */
 #define POLLS_PER_LOOK 64
-#define POLLS_OFTEN 8
+#define POLLS_OFTEN FERRY_POLLS
 
 /* In a job of more processes than processors, whom is waited for may only lack a processor: after the first polls it
  * is offered so many times. That is the quickest way to another process, but does not always lead there: each
@@ -42,6 +42,11 @@
  * network. After the former it polls no longer than to be woken and to answer takes. */
 #define OFFER_NS 20000u
 #define SPIN_WOKEN_NS 200000u
+
+/* For how long who only looks is not made to sleep. Its work may lie between two looks, however little time passes there:
+ * what it was to send then comes late, and he who waits for that sleeps, too. Longer than others of the same
+ * processor take their turns. */
+#define LOOKING_NS 20000000u
 
 /* For how long a process does not poll after it did so in vain: doubled so many times at most. */
 #define VAIN_NS 1000000u
@@ -179,10 +184,15 @@ static bool has_room(ferry_context_t *context, uint64_t now)
  * is when the awaited process waits for this very processor. Returns whether to go on polling. While the
  * others sleep there is room to poll: to be woken takes long where the processor fell idle meanwhile, in a
  * virtual machine 50 us and more. */
-static bool may_poll_on(ferry_context_t *context, uint64_t now)
+static bool may_poll_on(ferry_context_t *context, bool waits, uint64_t now)
 {
     struct ferry_wait *wait = &context->wait;
 
+    if (!waits && now - wait->since_ns < LOOKING_NS) {
+        if (!has_room(context, now))
+            sched_yield();
+        return true;
+    }
     if (now < wait->no_poll_until_ns)
         return false;
     if (now - wait->since_ns > spin_ns(wait)) {
@@ -423,7 +433,7 @@ void ferry_idle(ferry_context_t *context, bool waits)
     uint32_t first = wait->crowded ? polls + YIELDS : polls;
     uint64_t now;
 
-    if (++context->idle < first) {
+    if (context->idle < first) {
         wait->resting = false;
         if (context->idle > polls)
             sched_yield();
@@ -437,7 +447,7 @@ void ferry_idle(ferry_context_t *context, bool waits)
     wait->last_ns = now;
     if (now - wait->housekeeping_ns > HOUSEKEEPING_NS)
         housekeep(context, now);
-    if (may_poll_on(context, now))
+    if (may_poll_on(context, waits, now))
         return;
     wait->resting = true;
     rest(context, waits, now);

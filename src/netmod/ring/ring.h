@@ -167,6 +167,12 @@ static inline int ferry_ring_put_small(struct ferry_ring *ring, uint8_t type, ui
 
 /* ---- Reader ---- */
 
+static inline bool ferry_ring_is_empty(struct ferry_ring *ring)
+{
+    return (uint32_t) atomic_load_explicit(&ferry_ring_slot(ring)->tag, memory_order_acquire) !=
+           (uint32_t) (ring->count + 1);
+}
+
 /* Looks for the next packet: fills head and payload and returns 1; 0 none; -EPROTO nonsense. */
 static inline int ferry_ring_peek(struct ferry_ring *ring, struct ferry_head *head,
                                   const uint8_t **payload);

@@ -355,7 +355,7 @@ static int shm_progress(struct ferry_transport *transport)
         ferry_board_beat(board->board);
     }
     for (uint32_t i = 0; i < shm->reader_count; i++)
-        if (shm->readers[i]->reading)
+        if (shm->readers[i]->reading && !ferry_ring_is_empty(&shm->readers[i]->rx))
             events += ferry_shm_drain(shm->readers[i]);
     return events;
 }
