@@ -18,18 +18,16 @@ enum { TURNS = 5, MESSAGES = 4, BUFFERS = 2 * MESSAGES, GAP = 8192, DATA = 1, AN
 __attribute__((weak)) void slow_register_count(uint64_t *count, uint64_t *spent_ns);
 
 static char *arena;
-static size_t arena_bytes;
 
-/* Makes all buffers anew. */
+/* Makes all buffers anew. Those before are not given back: what came in their place a cache would take for them. */
 static void renew(size_t bytes)
 {
-    if (arena)
-        munmap(arena, arena_bytes);
-    arena_bytes = (bytes + GAP) * BUFFERS;
-    arena = mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t all = (bytes + GAP) * BUFFERS;
+
+    arena = mmap(NULL, all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (arena == MAP_FAILED)
         bench_fail("no memory");
-    memset(arena, 1, arena_bytes);
+    memset(arena, 1, all);
 }
 
 static char *buffer(size_t bytes, int number)
