@@ -56,10 +56,15 @@ static int remove_file(void **state)
     return region_remove(state);
 }
 
-/* A job of two for which the device is there at first. */
+/* A job of two for which the device is there at first, with nothing in it: what the last job lost would be freed only after
+ * the lease. */
 static int run(void (*body)(struct job *))
 {
+    off_t size = lseek(file, 0, SEEK_END);
+
     plug_in();
+    assert_int_equal(ftruncate(file, 0), 0);
+    assert_int_equal(ftruncate(file, size), 0);
     return job_run(2, body);
 }
 

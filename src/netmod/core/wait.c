@@ -43,7 +43,7 @@
 #define OFFER_NS 20000u
 #define SPIN_WOKEN_NS 200000u
 
-/* For how long who only looks is not made to sleep. Its work may lie between two looks, however little time passes there:
+/* For how long who only looks is not made to sleep, where processors are not scarce anyhow. Its work may lie between two looks, however little time passes there:
  * what it was to send then comes late, and he who waits for that sleeps, too. Longer than others of the same
  * processor take their turns. */
 #define LOOKING_NS 20000000u
@@ -188,7 +188,7 @@ static bool may_poll_on(ferry_context_t *context, bool waits, uint64_t now)
 {
     struct ferry_wait *wait = &context->wait;
 
-    if (!waits && now - wait->since_ns < LOOKING_NS) {
+    if (!waits && !wait->crowded && !wait->starved && now - wait->since_ns < LOOKING_NS) {
         if (!has_room(context, now))
             sched_yield();
         return true;
