@@ -12,8 +12,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
-/* GAP: between two buffers, so that no page belongs to both. */
-enum { TURNS = 5, MESSAGES = 4, BUFFERS = 2 * MESSAGES, GAP = 8192, DATA = 1, ANSWER = 2 };
+/* KNOWN: turns after which a cache knows a buffer. GAP: between two buffers, so that no page belongs to both. */
+enum {
+    KNOWN = 2,
+    TURNS = 5,
+    MESSAGES = 4,
+    BUFFERS = 2 * MESSAGES,
+    GAP = 8192,
+    DATA = 1,
+    ANSWER = 2
+};
 
 __attribute__((weak)) void slow_register_count(uint64_t *count, uint64_t *spent_ns);
 
@@ -119,7 +127,7 @@ static double measure(const struct work *work, bool fresh, size_t bytes)
     uint64_t before[2];
 
     renew(bytes);
-    for (int i = -1; i < TURNS; i++) {
+    for (int i = -KNOWN; i < TURNS; i++) {
         if (fresh)
             renew(bytes);
         if (i == 0 && slow_register_count)
