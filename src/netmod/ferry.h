@@ -150,8 +150,8 @@ int ferry_flush(ferry_context_t *context, uint64_t microseconds);
 typedef struct ferry_stream {
     void (*pack)(void *arg, size_t offset, void *to, size_t length);
     void (*unpack)(void *arg, size_t offset, const void *from, size_t length);
-    bool
-        fine; /* moved in small blocks, so slowly: one piece had better be unpacked while the next is packed */
+    /* Moved in small blocks, so slowly: one piece had better be unpacked while the next is packed. */
+    bool fine;
 } ferry_stream_t;
 
 typedef void (*ferry_done_fn)(ferry_request_t *request);

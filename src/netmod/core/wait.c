@@ -43,9 +43,9 @@
 #define OFFER_NS 20000u
 #define SPIN_WOKEN_NS 200000u
 
-/* For how long who only looks is not made to sleep, where processors are not scarce anyhow. Its work may lie between two looks, however little time passes there:
- * what it was to send then comes late, and he who waits for that sleeps, too. Longer than others of the same
- * processor take their turns. */
+/* For how long who only looks is not made to sleep, where processors are not scarce anyhow. Its work may lie between two
+ * looks, however little time passes there: what it was to send then comes late, and he who waits for that sleeps, too.
+ * Longer than others of the same processor take their turns. */
 #define LOOKING_NS 20000000u
 
 /* For how long a process does not poll after it did so in vain: doubled so many times at most. */

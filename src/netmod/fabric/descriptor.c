@@ -19,7 +19,8 @@
 #define LEASE_SECONDS 60
 #define PROBES 4
 
-/* Segments from here on, bytes, are those of a loopback (half a window at first, 65,483 later): there congestion control has next to nothing to pace. */
+/* Segments from here on, bytes, are those of a loopback (half a window at first, 65,483 later): there congestion control
+ * has next to nothing to pace. */
 #define LOOPBACK_SEGMENT (16 << 10)
 
 /* How long libfabric may block in a read from a connection that it lets in, microseconds. */

@@ -7,12 +7,13 @@
 
 #include "fabric.h"
 
-/* Bytes in buffers that one endpoint may have under way; and of all together before each must do with a few: one peer
+/* Bytes, in whole pages, in buffers that one endpoint may have under way; and of all together before each must do with a few: one peer
  * that does not read must not stop what is sent to others. */
 #define LONGEST (sizeof(struct ferry_head) + FERRY_FABRIC_PACKET)
-#define LARGE_MAX (8 * LONGEST)
-#define LARGE_FEW (2 * LONGEST)
-#define LARGE_ALL (64 * LONGEST)
+#define PAGES(length) ((uint32_t) (((length) + 4095) & ~(size_t) 4095))
+#define LARGE_MAX (8 * PAGES(LONGEST))
+#define LARGE_FEW (2 * PAGES(LONGEST))
+#define LARGE_ALL (64 * PAGES(LONGEST))
 
 /* Receives that are posted at first. Where a message has come and none is posted, the tcp providers stop to listen to
  * the socket and, with the next that is, begin again: two epoll_ctl for each message of a burst. So a peer that sends
@@ -64,7 +65,7 @@ static struct ferry_fabric_buffer *take_buffer(struct ferry_fabric_endpoint *end
     struct ferry_fabric *fabric = ferry_fabric_of_endpoint(endpoint);
     struct ferry_fabric_buffer *buffer = fabric->free_buffers;
 
-    if (endpoint->large + length > (fabric->large < LARGE_ALL ? LARGE_MAX : LARGE_FEW))
+    if (endpoint->large + PAGES(length) > (fabric->large < LARGE_ALL ? LARGE_MAX : LARGE_FEW))
         return NULL;
     if (buffer)
         fabric->free_buffers = buffer->next;
@@ -75,15 +76,15 @@ static struct ferry_fabric_buffer *take_buffer(struct ferry_fabric_endpoint *end
     buffer->endpoint = endpoint;
     buffer->use = FERRY_BUFFER_SEND;
     buffer->length = length;
-    fabric->large += length;
-    endpoint->large += length;
+    fabric->large += PAGES(length);
+    endpoint->large += PAGES(length);
     return buffer;
 }
 
 static void give_buffer(struct ferry_fabric *fabric, struct ferry_fabric_buffer *buffer)
 {
-    buffer->endpoint->large -= buffer->length;
-    fabric->large -= buffer->length;
+    buffer->endpoint->large -= PAGES(buffer->length);
+    fabric->large -= PAGES(buffer->length);
     buffer->next = fabric->free_buffers;
     fabric->free_buffers = buffer;
 }
